@@ -1,0 +1,45 @@
+# Two commands do all their own set-up: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo-data
+
+.PHONY: help install demo test lint bench clean
+
+help:  ## Show this help
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(VENV)/.installed  ## Make .venv with mr-telemetry and what its tests need
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mr-telemetry needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+demo: install  ## Run a real analysis over sample telemetry blocks
+	@test -d $(DEMO)/blocks || $(BIN)/mr-telemetry generate $(DEMO)/blocks --size 40MB --seed 1
+	@echo '$$ mr-telemetry run os_distribution $(DEMO)/blocks'
+	@$(BIN)/mr-telemetry run os_distribution $(DEMO)/blocks --store $(DEMO)/jobs --report $(DEMO)/report.json
+	@echo
+	@echo 'Those are records by operating system. Where to look next:'
+	@echo '  analyses/os_distribution.py                        the analysis that ran'
+	@echo '  $(DEMO)/report.json                              what it read, and what not'
+	@echo '  $(BIN)/mr-telemetry ls $(DEMO)/blocks             what the sample data holds'
+	@echo '  $(BIN)/mr-telemetry new my_analysis               an analysis of your own'
+	@echo '  README.md                                          how to go on'
+
+test: install  ## Run every test
+	$(BIN)/python -m pytest
+
+lint: install  ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: install  ## Measure speed against the decompressor alone
+	$(BIN)/python bench/throughput.py
+
+clean:  ## Remove the environment and the sample data
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info

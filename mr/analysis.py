@@ -1,0 +1,162 @@
+"""The user's contract: `Analysis`.
+
+    class OSDistribution(Analysis):
+        def map(self, record):
+            yield record["info"]["OS"], 1
+
+        def reduce(self, key, values):
+            yield key, sum(values)
+
+        combine = reduce
+
+Keys are None, bool, int, float, str, bytes, and tuples of them; values are what JSON has, tuples,
+bytes and numpy arrays.
+"""
+
+import inspect
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from mr.errors import UsageError
+
+
+class Analysis:
+    """Base class of analyses: override `map`, and any of the others.
+
+    Class attributes are parameters: `--set name=value` replaces them, by the type that they have.
+    """
+
+    #: The filter of the input unless the person gives another: JSON form, or field to values.
+    filter: ClassVar[Mapping[str, Any] | None] = None
+    #: A second step: an Analysis whose `map` gets this one's `(key, value)` pairs.
+    then: ClassVar["type[Analysis] | None"] = None
+
+    #: `reduce(self, key, values)`: a generator of pairs; `values` is a stream in input order.
+    #: Without it the job is map-only, and its result is what the maps yield, in block order.
+    reduce: ClassVar[Callable[..., Any] | None] = None
+    #: `combine(self, key, values)`: runs zero or more times on some of a key's values before the
+    #: reduce; yields pairs of the same key; may not count.
+    combine: ClassVar[Callable[..., Any] | None] = None
+    #: `setup_reduce(self, output)`: called at the start of each reduce task; `output.write(key,
+    #: value)` and `output.writeline(text)` put rows before all others. Kept of partition 0 alone.
+    setup_reduce: ClassVar[Callable[..., Any] | None] = None
+
+    def setup(self) -> None:
+        """Called once at the start of each task."""
+
+    def map(self, record: Any) -> Iterable[tuple[Any, Any]] | None:
+        """Yield (key, value) pairs for one record."""
+        raise UsageError(f"{type(self).__name__} has neither map nor map_block.")
+
+    def map_block(self, block: Any) -> Iterable[tuple[Any, Any]] | None:
+        """Yield pairs for one block: `block.key`, `.dimensions`, `.records()`, `.chunks()`."""
+        for record in block.records():
+            pairs = self.map(record)
+            if pairs is not None:
+                yield from pairs
+
+    def finish(self) -> Iterable[tuple[Any, Any]] | None:
+        """Called at the end of each map task; may yield pairs."""
+
+    def partition_key(self, key: Any) -> Any:
+        """What decides the reducer of a key; keys with equal results meet in one."""
+        return key
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter of the job; exact, since only committed attempts count."""
+        self.counters[name] += n
+
+    @property
+    def counters(self) -> "Counter[str]":
+        """What this instance has counted so far."""
+        return self.__dict__.setdefault("_counters", Counter())
+
+
+#: What a subclass's attribute may be called without being a parameter.
+_RESERVED = frozenset(name for name in vars(Analysis) if not name.startswith("_"))
+
+
+def steps(analysis: type[Analysis]) -> list[type[Analysis]]:
+    """The analysis and those that follow it by `then`."""
+    found = [analysis]
+    while (following := found[-1].then) is not None:
+        if not (isinstance(following, type) and issubclass(following, Analysis)):
+            raise UsageError(
+                f"{found[-1].__name__}.then must be an Analysis class, not {following!r}."
+            )
+        if following in found:
+            raise UsageError(f"{following.__name__} follows itself by `then`.")
+        found.append(following)
+    return found
+
+
+def parameters(analysis: type[Analysis]) -> dict[str, Any]:
+    """The parameters of an analysis with their defaults."""
+    found: dict[str, Any] = {}
+    for base in reversed(analysis.__mro__):
+        if issubclass(base, Analysis) and base is not Analysis:
+            found.update(
+                (name, value)
+                for name, value in vars(base).items()
+                if not name.startswith("_")
+                and name not in _RESERVED
+                and not callable(value)
+                and not isinstance(value, property | classmethod | staticmethod)
+                and not inspect.isdatadescriptor(value)
+            )
+    return found
+
+
+def parse_parameters(found: Sequence[type[Analysis]], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters of some steps given as text, each by its default's type. Raises UsageError."""
+    defaults: dict[str, Any] = {}
+    for step in reversed(found):
+        defaults.update(parameters(step))
+    parsed = {}
+    for name, text in texts.items():
+        if name not in defaults:
+            known = ", ".join(sorted(defaults)) or "none"
+            raise UsageError(f"{found[0].__name__} has no parameter {name!r}; it has: {known}.")
+        try:
+            parsed[name] = _parse(text, defaults[name])
+        except ValueError:
+            raise UsageError(
+                f"--set {name}={text}: must be like its default, {defaults[name]!r}."
+            ) from None
+    return parsed
+
+
+def _parse(text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        if text.lower() in ("true", "yes", "1", "on"):
+            return True
+        if text.lower() in ("false", "no", "0", "off"):
+            return False
+        raise ValueError(text)
+    if isinstance(default, int | float):
+        return type(default)(text)
+    if isinstance(default, str):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        if default is None:
+            return text
+        raise
+    if isinstance(default, tuple | set | frozenset) and isinstance(value, list):
+        return type(default)(value)
+    if default is not None and not isinstance(value, type(default)):
+        raise ValueError(text)
+    return value
+
+
+def instantiate(analysis: type[Analysis], values: Mapping[str, Any]) -> Analysis:
+    """An instance with those parameters that its class has."""
+    instance = analysis()
+    known = parameters(analysis)
+    for name, value in values.items():
+        if name in known:
+            setattr(instance, name, value)
+    return instance

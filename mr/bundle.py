@@ -1,0 +1,101 @@
+"""The code bundle: an analysis class and its parameters, packed so that a worker can load it.
+
+The class goes by value together with the modules that lie beside it, so that a class from a
+script, from a notebook cell or from an installed module all travel the same way. A bundle is the
+only thing that is ever unpickled, and only after its digest is checked.
+"""
+
+import hashlib
+import pickle
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mr.analysis import Analysis, instantiate, steps
+from mr.errors import FormatError, UsageError
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle holds."""
+
+    steps: list[type[Analysis]]
+    parameters: Mapping[str, Any]
+
+    def analysis(self, step: int) -> Analysis:
+        """A fresh instance of a step's analysis (steps count from 1)."""
+        return instantiate(self.steps[step - 1], self.parameters)
+
+
+def digest_of(data: bytes) -> str:
+    """SHA-256 of a bundle, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def pack_bundle(analysis: type[Analysis], parameters: Mapping[str, Any]) -> bytes:
+    """The bundle of an analysis; raises UsageError when something in it cannot be packed."""
+    import cloudpickle
+
+    try:
+        with _by_value(cloudpickle, analysis):
+            return cloudpickle.dumps((steps(analysis), dict(parameters)), protocol=5)
+    except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"{analysis.__name__} cannot be sent to a worker: {error}. Make such objects in "
+            "setup() instead of at module or class level."
+        ) from error
+
+
+@contextmanager
+def _by_value(cloudpickle: ModuleType, analysis: type[Analysis]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for module in _local_modules(analysis):
+            cloudpickle.register_pickle_by_value(module)
+            stack.callback(cloudpickle.unregister_pickle_by_value, module)
+        yield
+
+
+def _local_modules(analysis: type[Analysis]) -> list[ModuleType]:
+    """The modules of every step, and all that lie beside them and are imported."""
+    own = [
+        module
+        for step in steps(analysis)
+        if (module := sys.modules.get(step.__module__)) is not None
+        and module.__name__ not in ("__main__", "mr.scripts")
+    ]
+    own += [
+        module
+        for step in steps(analysis)
+        for function in getattr(step, "_functions", {}).values()
+        if (module := sys.modules.get(function.__module__)) is not None
+    ]
+    folders = {Path(file).parent for module in own if (file := getattr(module, "__file__", None))}
+    beside = [
+        module
+        for module in list(sys.modules.values())
+        if (file := getattr(module, "__file__", None)) and _within(Path(file), folders)
+    ]
+    found = {module.__name__: module for module in own + beside}
+    return [
+        module
+        for name, module in found.items()
+        if name.partition(".")[0] != "mr" and sys.modules.get(name) is module
+    ]
+
+
+def _within(file: Path, folders: set[Path]) -> bool:
+    return "site-packages" not in file.parts and any(
+        folder in (file.parent, file.parent.parent) for folder in folders
+    )
+
+
+def load_bundle(data: bytes, digest: str) -> Bundle:
+    """Unpack a bundle whose digest is right; raises FormatError when it is not."""
+    if digest_of(data) != digest:
+        raise FormatError("the code bundle is not the one that the job was started with.")
+    found, parameters = pickle.loads(data)
+    return Bundle(found, parameters)

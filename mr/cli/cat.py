@@ -1,0 +1,44 @@
+"""`mr-telemetry cat`."""
+
+import click
+
+
+@click.command("cat")
+@click.argument("block")
+@click.option("--raw", is_flag=True, help="Print each record as it stands: id, tab, JSON.")
+@click.option("--limit", "-n", type=click.IntRange(min=1), help="Stop after this many records.")
+@click.option("--line", type=click.IntRange(min=1), help="Only the record at this line.")
+def command(block: str, raw: bool, limit: int | None, line: int | None) -> None:
+    """Print the records of BLOCK (a file), as indented JSON or raw; bad ones are told of."""
+    import itertools
+    import json
+    import sys
+
+    from mr.blocks import list_blocks
+    from mr.errors import UsageError
+    from mr.records import BlockAccount, read_records
+    from mr.schema import load_filter, load_schema
+    from mr.store import open_store
+
+    schema = load_schema()
+    listing = list_blocks([block], schema, load_filter(None, schema))
+    if len(listing.blocks) != 1:
+        raise UsageError(f"{block}: must be one block's file; `ls --blocks` lists them.")
+    (found,) = listing.blocks
+    account = BlockAccount()
+    records = read_records(
+        found, lambda: open_store(found.store_url).open(found.key, tag=found.tag), account
+    )
+    if line is not None:
+        records = (record for record in records if record.line == line)
+    for record in itertools.islice(records, limit):
+        if raw:
+            sys.stdout.buffer.write(record.id.encode("utf-8") + b"\t" + record.raw + b"\n")
+        else:
+            click.echo(f"# line {record.line}: {record.id}")
+            click.echo(json.dumps(record.payload, indent=2, ensure_ascii=False))
+    sys.stdout.buffer.flush()
+    for place, reason in account.bad_places:
+        click.echo(f"line {place}: bad record: {reason}", err=True)
+    if account.damage:
+        click.echo(f"{found.path}: damaged: {account.damage}", err=True)

@@ -1,0 +1,47 @@
+"""`mr-telemetry jobs`."""
+
+import click
+
+from mr.cli.options import settings_options
+
+
+@click.command("jobs")
+@click.argument("jobs", nargs=-1, metavar="[JOB...]")
+@click.option("--clean", is_flag=True, help="Remove jobs that have ended, or those that are named.")
+@settings_options
+def command(jobs: tuple[str, ...], clean: bool, **options) -> None:
+    """List the jobs in the store, or (--clean) remove those that have ended.
+
+    A job that is named is removed even if it was interrupted, but never while it runs.
+    """
+    from mr.config import load_settings
+    from mr.errors import UsageError
+    from mr.jobs import list_jobs, remove_job
+    from mr.launch import open_job_store
+
+    settings = load_settings({"store": options["store"]})
+    store = open_job_store(settings.store)
+    found = {status.spec.job: status for status in list_jobs(store)}
+    unknown = [job for job in jobs if job not in found]
+    if unknown:
+        raise UsageError(f"there is no job {', '.join(unknown)} in {settings.store}.")
+    chosen = [found[job] for job in jobs] or list(found.values())
+    if not clean:
+        for status in chosen:
+            spec = status.spec
+            click.echo(
+                f"{spec.job}  {status.state:<11}  {status.tasks_done:>5} tasks done  "
+                f"{spec.analysis} over {' '.join(spec.inputs)}"
+            )
+        if not chosen:
+            click.echo(f"No jobs in {settings.store}.", err=True)
+        return
+    running = [status.spec.job for status in chosen if status.state == "running"]
+    if jobs and running:
+        raise UsageError(f"{', '.join(running)} is running; stop it first.")
+    ended = [status for status in chosen if jobs or status.state not in ("running", "interrupted")]
+    for status in ended:
+        remove_job(store, status.spec.job)
+    store.sweep()
+    kept = len(found) - len(ended)
+    click.echo(f"Removed {len(ended)} jobs from {settings.store}; {kept} are left.", err=True)

@@ -1,0 +1,70 @@
+"""`mr-telemetry ls`."""
+
+import click
+
+from mr.cli.options import need_inputs, read_input_list, selection_options
+
+
+@click.command("ls")
+@selection_options
+@click.option("--by", multiple=True, metavar="FIELD", help="Only these dimensions (repeatable).")
+@click.option("--blocks", "each", is_flag=True, help="List each block instead.")
+def command(by: tuple[str, ...], each: bool, **options) -> None:
+    """Show what every INPUT holds by dimension: blocks, compressed bytes, and dates."""
+    from mr.blocks import list_blocks
+    from mr.errors import UsageError
+    from mr.schema import load_filter, load_schema
+
+    listed = read_input_list(options["input_list"])
+    need_inputs(options["inputs"], listed)
+    schema = load_schema(options["schema"])
+    unknown = [field for field in by if field not in schema.fields]
+    if unknown:
+        raise UsageError(f"--by {unknown[0]}: the schema has {', '.join(schema.fields)}.")
+    selection = load_filter(options["filter"], schema)
+    listing = list_blocks(options["inputs"], schema, selection, listed=listed)
+    if each:
+        for block in listing.blocks:
+            click.echo(f"{block.size:>12}  {block.path}")
+    else:
+        for line in _table(listing.blocks, by or schema.fields[: schema.folders], schema):
+            click.echo(line)
+    gaps = [
+        f"{count} {what}"
+        for count, what in (
+            (listing.filtered, "left out by the filter"),
+            (listing.repeated, "listed twice"),
+            (len(listing.missing), "missing"),
+            (listing.strays, "files not of the layout"),
+        )
+        if count
+    ]
+    notes = f" ({', '.join(gaps)})" if gaps else ""
+    click.echo(f"{len(listing.blocks)} blocks, {listing.bytes:,} bytes{notes}", err=True)
+
+
+def _table(blocks, fields, schema) -> list[str]:
+    """One row for each combination of values, with the range of each dimension in file names."""
+    dates = [field for field in schema.fields[schema.folders :] if field not in fields]
+    groups: dict[tuple[str, ...], list] = {}
+    for block in blocks:
+        groups.setdefault(tuple(block.dimensions[field] for field in fields), []).append(block)
+    rows = [(*fields, "blocks", "bytes", *dates)]
+    for values, members in sorted(groups.items()):
+        spans = [_span([block.dimensions[field] for block in members]) for field in dates]
+        size = sum(block.size for block in members)
+        rows.append((*values, str(len(members)), f"{size:,}", *spans))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    numbers = (len(fields), len(fields) + 1)
+    return [
+        "  ".join(
+            cell.rjust(width) if place in numbers else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _span(values: list[str]) -> str:
+    low, high = min(values), max(values)
+    return low if low == high else f"{low} .. {high}"

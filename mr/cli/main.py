@@ -1,0 +1,89 @@
+"""`mr-telemetry`: finds the command, and turns our errors into one sentence and an exit code."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from mr.errors import MrError
+
+#: Command to the module that holds it, loaded only when that command is asked for.
+COMMANDS = {
+    "run": "mr.cli.run",
+    "resume": "mr.cli.resume",
+    "jobs": "mr.cli.jobs",
+    "analyses": "mr.cli.analyses",
+    "new": "mr.cli.new",
+    "check": "mr.cli.check",
+    "ls": "mr.cli.ls",
+    "cat": "mr.cli.cat",
+    "generate": "mr.cli.generate",
+}
+
+#: One line for each command, here so that `--help` loads none of them.
+SUMMARIES = {
+    "run": "Run an analysis over telemetry blocks.",
+    "resume": "Go on with a job that was interrupted.",
+    "jobs": "List jobs, or remove those that have ended.",
+    "analyses": "List the analyses that come with the package.",
+    "new": "Write a new analysis and its test to start from.",
+    "check": "Test that an analysis's answer does not depend on how its input is cut.",
+    "ls": "Show what an input holds, by dimension.",
+    "cat": "Print the records of a block.",
+    "generate": "Write realistic sample data.",
+}
+
+#: Wide enough for a table, whatever the terminal says of itself when there is none.
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of a person's journey."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        return import_module(COMMANDS[name]).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+@click.group(cls=Commands, context_settings=CONTEXT)
+@click.version_option(
+    package_name="mr-telemetry", message="%(prog)s %(version)s", prog_name="mr-telemetry"
+)
+def cli() -> None:
+    """Run map/reduce classes over terabytes of compressed telemetry JSON."""
+
+
+def main() -> None:
+    """Run the command line; exits with 0, 1, 2, 3 or 130 (see the manual)."""
+    try:
+        cli.main(prog_name="mr-telemetry", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except MrError as error:
+        click.echo(f"mr-telemetry: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("mr-telemetry: stopped.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has closed it (`| head`): not our failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mr.errors import UsageError
+
+
+def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`INPUT...`, `--input-list`, `--schema`, `--filter`: which blocks."""
+    decorators = [
+        click.argument("inputs", nargs=-1, metavar="INPUT..."),
+        click.option(
+            "--input-list",
+            type=click.Path(dir_okay=False, allow_dash=True),
+            metavar="FILE",
+            help="Take further inputs from a file, one a line (- for standard input).",
+        ),
+        click.option("--schema", metavar="F.json", help="The dimensions of the input's paths."),
+        click.option("--filter", metavar="F.json", help="Read only what this filter allows."),
+    ]
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Flags of the settings that a job runs with; see `mr.config`."""
+    decorators = [
+        click.option("--store", metavar="DIR", help="Where jobs live."),
+        click.option("--workers", metavar="N", help="Processes that work (one a processor)."),
+    ]
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def read_input_list(path: str | None) -> list[str]:
+    """The inputs of an input list; blank lines do not count. Raises UsageError."""
+    if path is None:
+        return []
+    try:
+        with click.open_file(path, encoding="utf-8") as stream:
+            return [line.strip() for line in stream if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--input-list {path}: cannot be read: {error}.") from None
+
+
+def need_inputs(inputs: tuple[str, ...], listed: list[str]) -> None:
+    """Raise UsageError when there is nothing to read."""
+    if not inputs and not listed:
+        raise UsageError("no input: name a directory, a file, or --input-list FILE.")

@@ -1,0 +1,158 @@
+"""What a command does once its job has ended: the result, the report, one line of summary."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mr.engines.local import scratch_folder
+from mr.errors import JobFailed, TooManyBadRecords, UsageError
+from mr.job import End, EndState, read_result
+from mr.results import FORMATS, check_output, format_of, write_file, write_items
+from mr.spec import JobSpec
+from mr.store import DirectoryStore
+
+#: The file in a folder of result parts that says whose they are.
+CLAIM = "_job"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the result goes, in which format (None: by the ending), and where the report does."""
+
+    place: str
+    format: str | None
+    report: str | None
+
+    @property
+    def prints(self) -> bool:
+        """Whether the result goes to standard output."""
+        return self.place == "-"
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the result goes to a folder, as parts."""
+        return not self.prints and (self.place.endswith("/") or Path(self.place).is_dir())
+
+    def format_for(self, spec: JobSpec | None = None) -> str:
+        """The format's name; a script's result prints as text."""
+        default = "text" if spec is not None and spec.is_script else "jsonl"
+        if self.format is not None:
+            return self.format
+        return default if self.prints or self.is_folder else format_of(self.place, default)
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be written: before a long job, not after it."""
+        if self.format is not None and self.format not in FORMATS:
+            raise UsageError(f"--format {self.format}: there are {', '.join(FORMATS)}.")
+        if self.is_folder:
+            claim_folder(Path(self.place), None)
+        elif not self.prints:
+            check_output(self.place, self.format_for())
+        if self.report is not None and not Path(self.report).absolute().parent.is_dir():
+            raise UsageError(f"--report {self.report}: there is no folder of that name.")
+
+
+def finish(
+    store: DirectoryStore,
+    spec: JobSpec,
+    end: End,
+    report: dict[str, Any],
+    output: Output,
+    *,
+    quiet: bool,
+) -> None:
+    """Write the report, then the result; raises for a job that failed."""
+    if output.report is not None:
+        Path(output.report).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if end.state is not EndState.DONE:
+        kind = TooManyBadRecords if end.exit_code == TooManyBadRecords.exit_code else JobFailed
+        raise kind(end.reason)
+    write_result(store, spec, output)
+    if not quiet:
+        click.echo(summary(report), err=True)
+
+
+def write_result(store: DirectoryStore, spec: JobSpec, output: Output) -> None:
+    """Write the result of a job that is done to where the person wants it."""
+    name = output.format_for(spec)
+    with scratch_folder(store) as folder:
+
+        def items():
+            return read_result(store, spec, folder)
+
+        if output.prints:
+            write_items(items, name, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        elif output.is_folder:
+            write_parts(store, spec, Path(output.place), name)
+        else:
+            write_file(items, output.place, name)
+
+
+def write_parts(store: DirectoryStore, spec: JobSpec, folder: Path, name: str) -> None:
+    """Write each part of the result as a file of its own; each is sorted by key."""
+    from mr import items
+    from mr.job import result_parts
+
+    claim_folder(folder, spec.job)
+    ending = FORMATS[name][0]
+    for number, part in enumerate(result_parts(store, spec)):
+
+        def decoded(part=part):
+            return (items.decode(data) for _, found, _ in part() for data in found)
+
+        write_file(decoded, str(folder / f"part-{number:05d}{ending}"), name)
+
+
+def claim_folder(folder: Path, job: str | None) -> None:
+    """Make a folder for one job's parts; with no job only look whether it could be.
+
+    Raises UsageError when it holds another job's parts: the two would mix.
+    """
+    claim = folder / CLAIM
+    try:
+        if job is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        owner = claim.read_text(encoding="utf-8").strip() if claim.exists() else None
+        foreign = owner is None and any(folder.glob("part-*"))
+        if (owner is not None and owner != job) or foreign:
+            raise UsageError(
+                f"{folder} holds the result parts of {owner or 'something else'}; name another "
+                "folder, or remove that one."
+            )
+        if job is not None and owner is None:
+            claim.write_text(f"{job}\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}.") from None
+
+
+def summary(report: dict[str, Any]) -> str:
+    """What the result covers, in a sentence or two."""
+    blocks, records = report["blocks"], report["records"]
+    if not blocks["selected"] and not blocks["missing"]:
+        text = "No block matches the filter, so the result is empty"
+        return f"{text} ({blocks['filtered']} blocks were left out by it)."
+    rate = report["raw_mb_per_s"] or 0
+    text = (
+        f"Read {records['read']:,} records of {blocks['read']:,} blocks "
+        f"({report['bytes']['raw'] / 1e6:,.1f} MB raw) in {report['seconds']:.1f} s, "
+        f"{rate:,.0f} MB/s."
+    )
+    gaps = [
+        f"{count:,} {what}"
+        for count, what in (
+            (records["bad"], "bad records skipped"),
+            (blocks["bad"], "bad blocks read as far as possible"),
+            (blocks["missing"], "blocks missing"),
+            (blocks["left_out"], "blocks left out by --limit-blocks"),
+            (blocks["not_of_the_layout"], "files not of the layout ignored"),
+        )
+        if count
+    ]
+    if report["sample"]:
+        gaps.append(f"a sample of {report['sample']:.2%} only")
+    return text + (f" Not covered: {', '.join(gaps)}." if gaps else "")

@@ -1,0 +1,84 @@
+"""`mr-telemetry run`."""
+
+import click
+
+from mr.cli.options import need_inputs, read_input_list, selection_options, settings_options
+
+
+@click.command("run")
+@click.argument("analysis", metavar="ANALYSIS")
+@selection_options
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    metavar="OUTPUT",
+    help="A file (.jsonl .json .csv .tsv .parquet .txt), a directory for result parts, "
+    "or - to print (the default).",
+)
+@click.option("--format", "format_", metavar="FORMAT", help="The format, whatever OUTPUT's ending.")
+@click.option("--engine", type=click.Choice(["local"]), default="local", help="Where tasks run.")
+@click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
+@settings_options
+@click.option("--reducers", metavar="N", help="Partitions of the reduce (as many as workers).")
+@click.option("--split-size", metavar="SIZE", help="Largest input split (500MB).")
+@click.option("--buffer-size", metavar="SIZE", help="A map task's memory (128MB).")
+@click.option("--sample", metavar="P%", help="Read only this share of the records (by hash).")
+@click.option("--limit-blocks", type=click.IntRange(min=1), help="Read only the first blocks.")
+@click.option(
+    "--max-bad-records",
+    default="1%",
+    show_default=True,
+    metavar="N|P%",
+    help="Fail when more records are bad than this.",
+)
+@click.option("--strict", is_flag=True, help="Fail at the first bad record or block.")
+@click.option("--max-failures", metavar="N", help="Failures that make a task failed (5).")
+@click.option("--hang-limit", metavar="TIME", help="End a task that hangs for this long (10m).")
+@click.option("--quiet", is_flag=True, help="Show no progress and no summary.")
+@click.option("--report", metavar="FILE", help="Write what was read, and what not, as JSON.")
+def command(analysis: str, output: str, format_: str | None, report: str | None, **options) -> None:
+    """Run ANALYSIS over the telemetry blocks of every INPUT.
+
+    ANALYSIS is a file.py, file.py:Class, package.module:Class, or a bundled analysis's name
+    (`mr-telemetry analyses` lists them). INPUT is a directory that holds the folders of the
+    schema's first dimension, or a block's file.
+    """
+    from mr.cli.outcome import Output, finish
+    from mr.cli.progress import Display
+    from mr.config import load_settings, parse_share
+    from mr.launch import (
+        Request,
+        open_job_store,
+        parse_settings_of_analysis,
+        prepare_job,
+        run_job,
+    )
+    from mr.loading import load_analysis
+
+    listed = read_input_list(options["input_list"])
+    need_inputs(options["inputs"], listed)
+    names = ("store", "workers", "reducers", "split_size", "buffer_size")
+    names += ("max_failures", "hang_limit")
+    settings = load_settings({name: options[name] for name in names})
+    loaded = load_analysis(analysis)
+    request = Request(
+        analysis=loaded,
+        name=analysis,
+        inputs=options["inputs"],
+        listed=listed,
+        schema=options["schema"],
+        filter=options["filter"],
+        parameters=parse_settings_of_analysis(loaded, options["parameters"]),
+        sample=parse_share(options["sample"]) if options["sample"] else None,
+        limit_blocks=options["limit_blocks"],
+        max_bad_records=options["max_bad_records"],
+        strict=options["strict"],
+    )
+    target = Output(output, format_, report)
+    target.check()
+    store = open_job_store(settings.store)
+    spec, listing = prepare_job(request, settings, store)
+    with Display(listing.bytes, quiet=options["quiet"]) as display:
+        end, facts = run_job(store, spec, settings, display)
+    finish(store, spec, end, facts, target, quiet=options["quiet"])

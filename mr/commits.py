@@ -1,0 +1,97 @@
+"""Commits: the one write that makes a task done; and the failures that count against it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from mr import layout
+from mr.errors import FormatError, ObjectExists
+from mr.shuffle import Span
+from mr.store import Store
+from mr.tally import Tally
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Which attempt's output counts, and all that later stages need to know of it."""
+
+    task: str
+    attempt: str
+    #: The place of each partition's run in the attempt's object; of a result part, one span.
+    spans: list[Span]
+    tally: Tally = field(default_factory=Tally)
+    #: Pairs that a map task emitted before combining, and how often it spilled.
+    pairs: int = 0
+    spills: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One counted failure of a task: enough to tell the person, and to run it again elsewhere."""
+
+    task: str
+    attempt: str
+    #: One sentence: the user's exception, or how the process died.
+    error: str
+    #: The user's own traceback, or nothing.
+    traceback: str = ""
+    #: Where: the block's path and line, or the key being reduced.
+    block: str = ""
+    line: int = 0
+    key: str = ""
+    #: SHA-256 of the code bundle.
+    bundle: str = ""
+
+    @property
+    def where(self) -> str:
+        """The place in words."""
+        if self.key:
+            return f"key {self.key}"
+        if not self.block:
+            return f"task {self.task}"
+        return f"{self.block}, line {self.line}" if self.line else self.block
+
+
+def write_commit(store: Store, job: str, commit: Commit) -> bool:
+    """Commit an attempt; whether it won. The first to write wins, for ever.
+
+    An attempt that is told that a commit exists may have written it itself (its request was
+    repeated after a lost answer): so the name in it decides.
+    """
+    name = layout.commit_name(job, commit.task)
+    try:
+        store.write(name, msgspec.json.encode(commit), if_absent=True)
+    except ObjectExists:
+        return read_commit(store, job, commit.task).attempt == commit.attempt
+    return True
+
+
+def read_commit(store: Store, job: str, task: str) -> Commit:
+    """A task's commit. Raises ObjectMissing, FormatError."""
+    try:
+        return msgspec.json.decode(store.read(layout.commit_name(job, task)), type=Commit)
+    except msgspec.DecodeError as error:
+        raise FormatError(f"job {job}: the commit of {task} cannot be read: {error}.") from None
+
+
+def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:
+    """The ids of the tasks that are done."""
+    prefix = layout.commits_prefix(job)
+    return {entry.name[len(prefix) :] for entry in store.list(layout.commits_prefix(job, stage))}
+
+
+def write_failure(store: Store, job: str, failure: Failure) -> int:
+    """Tell a counted failure; returns how many the task now has."""
+    store.write(
+        layout.failure_name(job, failure.task, failure.attempt), msgspec.json.encode(failure)
+    )
+    return sum(1 for _ in store.list(layout.failures_prefix(job, failure.task)))
+
+
+def read_failures(store: Store, job: str, task: str = "") -> Iterator[Failure]:
+    """The failures of a job or of one task, in no order that means anything but a fixed one."""
+    entries = store.list(layout.failures_prefix(job, task))
+    for name in sorted(entry.name for entry in entries):
+        yield msgspec.json.decode(store.read(name), type=Failure)

@@ -1,0 +1,149 @@
+"""Settings: from a file, then the environment, then flags; each wins over those before it.
+
+The file is `mr-telemetry.toml` in the current folder, else `~/.config/mr-telemetry.toml`. The
+environment variable of a setting is `MR_TELEMETRY_` and its name in capitals.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mr.errors import UsageError
+
+FILE_NAME = "mr-telemetry.toml"
+ENVIRONMENT_PREFIX = "MR_TELEMETRY_"
+
+#: Decimal, as the sizes of stores are given.
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SECONDS = {"": 1, "S": 1, "M": 60, "H": 3600}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `500MB`, `1.5 GB` or `4096`; MB is 10^6. Raises UsageError."""
+    return int(_parse_unit(text, _UNITS, "a size such as 500MB (KB, MB, GB, TB; MB is 10^6 bytes)"))
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as `90s`, `10m` or `2h`. Raises UsageError."""
+    return _parse_unit(text, _SECONDS, "a duration such as 90s, 10m or 2h")
+
+
+def _parse_unit(text: str, units: Mapping[str, int], what: str) -> float:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    value = float(match[1]) * units.get(match[2].upper(), 0) if match else 0
+    if value <= 0:
+        raise UsageError(f"{text!r} is not {what}.")
+    return value
+
+
+def parse_share(text: str) -> float:
+    """The share of a percentage such as `1%`, at most 1. Raises UsageError."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
+    if not match or float(match[1]) > 100:
+        raise UsageError(f"{text!r} is not a percentage such as 1%.")
+    return float(match[1]) / 100
+
+
+def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
+    """`--max-bad-records` as a number or a share: exactly one is not None. Raises UsageError."""
+    if text.strip().isdecimal():
+        return int(text), None
+    try:
+        return None, parse_share(text)
+    except UsageError:
+        raise UsageError(f"{text!r} is neither a number nor a percentage such as 1%.") from None
+
+
+def parse_count(text: str) -> int:
+    """A whole number of at least 1. Raises UsageError."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise UsageError(f"{text!r} is not a whole number of at least 1.")
+    return int(text)
+
+
+def _default_store() -> str:
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return str(Path(state).expanduser() / "mr-telemetry")
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set once for many jobs; sizes are bytes, times seconds."""
+
+    #: Where jobs live.
+    store: str = ""
+    workers: int = 0
+    #: 0: as many as workers.
+    reducers: int = 0
+    split_size: int = 500_000_000
+    #: What a map task may hold in memory before it spills.
+    buffer_size: int = 128_000_000
+    #: Failures that make a task failed.
+    max_failures: int = 5
+    #: A task without progress for this long is ended, which counts as a failure.
+    hang_limit: float = 600.0
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "store": lambda text: str(Path(text).expanduser()) if "://" not in text else text,
+    "workers": parse_count,
+    "reducers": parse_count,
+    "split_size": parse_size,
+    "buffer_size": parse_size,
+    "max_failures": parse_count,
+    "hang_limit": parse_duration,
+}
+
+
+def load_settings(
+    flags: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings in force. Raises UsageError that names where a wrong one stands."""
+    environment = os.environ if environment is None else environment
+    path, table = _read_file()
+    texts: dict[str, tuple[str, str]] = {}
+    for name, value in table.items():
+        texts[name] = (str(value), f"{path}: {name}")
+    for setting in fields(Settings):
+        variable = ENVIRONMENT_PREFIX + setting.name.upper()
+        if environment.get(variable):
+            texts[setting.name] = (environment[variable], variable)
+    for name, text in (flags or {}).items():
+        if text is not None:
+            texts[name] = (text, "--" + name.replace("_", "-"))
+    values = {}
+    for name, (text, where) in texts.items():
+        if name not in _PARSERS:
+            known = ", ".join(_PARSERS)
+            raise UsageError(f"{where}: no such setting; there are: {known}.")
+        try:
+            values[name] = _PARSERS[name](text)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+    settings = Settings(**values)
+    workers = settings.workers or _processors()
+    return replace(
+        settings,
+        store=settings.store or _default_store(),
+        workers=workers,
+        reducers=settings.reducers or workers,
+    )
+
+
+def _read_file() -> tuple[Path, dict[str, Any]]:
+    for path in (Path(FILE_NAME), Path("~/.config").expanduser() / FILE_NAME):
+        try:
+            return path, tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"{path}: cannot be read: {error}.") from None
+    return Path(FILE_NAME), {}

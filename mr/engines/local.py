@@ -1,0 +1,99 @@
+"""The local engine: the same journey with a directory, a queue in this process, and N processes."""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from mr.child import Progress
+from mr.errors import JobInterrupted
+from mr.job import (
+    Conduct,
+    End,
+    EndState,
+    Observer,
+    conduct_job,
+    job_report,
+    read_end,
+    read_report,
+    tidy,
+    write_report,
+)
+from mr.spec import JobSpec
+from mr.store import DirectoryStore
+from mr.taskqueue import MemoryQueue
+from mr.worker import Surroundings, Worker
+
+#: Messages in the queue for each worker: enough that none waits for the coordinator.
+MESSAGES_PER_WORKER = 4
+
+
+class LocalObserver(Observer, Protocol):
+    """Also hears how far each worker is."""
+
+    def progress(self, worker: str, progress: Progress | None) -> None:
+        """A worker's current attempt is this far, or is over (None)."""
+
+
+def run_here(
+    store: DirectoryStore, spec: JobSpec, *, workers: int, observer: LocalObserver
+) -> tuple[End, dict[str, Any]]:
+    """Run a planned job on this machine to its end; returns the end and the report.
+
+    Raises JobInterrupted at Ctrl-C: the job is left as it is, to be resumed.
+    """
+    if (ended := read_end(store, spec.job)) is not None and (
+        report := read_report(store, spec.job)
+    ) is not None:
+        return ended, report
+    start = time.monotonic()
+    tasks, events = MemoryQueue(), MemoryQueue()
+    conduct = Conduct(store, tasks, events, observer, window=MESSAGES_PER_WORKER * workers)
+    try:
+        with (
+            scratch_folder(store) as folder,
+            _workers(Surroundings(store, tasks, events, folder), workers, observer),
+        ):
+            end = conduct_job(conduct, spec)
+    except KeyboardInterrupt:
+        raise JobInterrupted(
+            f"stopped; what is done is kept: `mr-telemetry resume {spec.job}` goes on."
+        ) from None
+    report = job_report(conduct, spec, end, time.monotonic() - start)
+    write_report(store, spec.job, report)
+    if end.state is EndState.DONE:
+        tidy(store, spec.job)
+    return end, report
+
+
+@contextmanager
+def scratch_folder(store: DirectoryStore) -> Iterator[Path]:
+    """A folder for spills, on the disk of the store (which /tmp may not have the room of)."""
+    root = Path(store.url) / ".scratch"
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _workers(
+    surroundings: Surroundings, number: int, observer: LocalObserver
+) -> Iterator[list[Worker]]:
+    workers = [Worker(surroundings, f"worker-{n}", observer.progress) for n in range(1, number + 1)]
+    threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.stop()
+        for thread in threads:
+            thread.join()

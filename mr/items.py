@@ -1,0 +1,64 @@
+"""The items of a result: pairs, and lines of text that a script wrote."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mr import keys, values
+from mr.errors import FormatError
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A key and its value; `text` is the whole line, separators included, if a script chose it."""
+
+    key: Any
+    value: Any
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text that a script wrote, and the separator that ends it in the text format."""
+
+    text: str
+    end: str = "\n"
+
+
+Item = Pair | Line
+
+_decoder = msgspec.msgpack.Decoder(tuple[bytes | None, bytes, bytes | None])
+_encoder = msgspec.msgpack.Encoder()
+
+
+def _text(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def encode(item: Item) -> bytes:
+    """An item as bytes: a triple of key, value and text. Raises AnalysisError for bad types."""
+    if isinstance(item, Line):
+        return _encoder.encode((None, _text(item.text), _text(item.end)))
+    text = None if item.text is None else _text(item.text)
+    return _encoder.encode((keys.encode(item.key), values.encode(item.value), text))
+
+
+def encode_pair(key: bytes, value: bytes) -> bytes:
+    """The bytes of a plain pair whose key and value are encoded already."""
+    return _encoder.encode((key, value, None))
+
+
+def decode(data: bytes) -> Item:
+    """The item of `encode`'s bytes; raises FormatError."""
+    try:
+        key, value, text = _decoder.decode(data)
+        if key is None:
+            return Line(value.decode("utf-8", "surrogatepass"), _untext(text))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"an item of a result is damaged: {error}.") from None
+    return Pair(keys.decode(key), values.decode(value), None if text is None else _untext(text))
+
+
+def _untext(data: bytes | None) -> str:
+    return "" if data is None else data.decode("utf-8", "surrogatepass")

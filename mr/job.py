@@ -1,0 +1,466 @@
+"""The journey of a job: plan, run the maps, run the reduces, end. Resumable at any point.
+
+Everything that decides is in the store: a stage is planned once (its plan is written if absent),
+a task is done once its commit exists, a job has ended once `end` exists. So the coordinator may
+die anywhere, and another one, even at the same time, goes on from what is there.
+"""
+
+import enum
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from mr import items, layout
+from mr.blocks import Block
+from mr.commits import Commit, Failure, committed_tasks, read_commit, read_failures
+from mr.errors import (
+    FormatError,
+    JobError,
+    JobFailed,
+    ObjectExists,
+    ObjectMissing,
+    TooManyBadRecords,
+)
+from mr.items import Item
+from mr.plans import Plan, open_plan, write_plan
+from mr.shuffle import Entry, merge_in_passes, read_run
+from mr.spec import JobSpec, RunRef, blocks_line, runs_line, write_spec
+from mr.splits import split_blocks
+from mr.store import Store
+from mr.tally import Tally, to_json
+from mr.taskqueue import TaskQueue
+from mr.tasks import EventKind, Task, decode_event
+
+#: How long the coordinator waits for news before it looks at the store itself.
+RESCAN_S = 30.0
+#: How long one look for news takes at most.
+POLL_S = 0.5
+#: How often the coordinator shows that it lives.
+HEARTBEAT_S = 10.0
+
+
+class EndState(enum.Enum):
+    """How a job ends."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class End:
+    """A job's end, created once; `exit_code` is the command's."""
+
+    state: EndState
+    reason: str = ""
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The coordinator's last sign of life, in seconds since the epoch."""
+
+    time: float
+    host: str
+    pid: int
+
+
+class Observer(Protocol):
+    """Hears how a job goes; every method may be called from any thread."""
+
+    def stage(self, name: str, tasks: int, done: int) -> None:
+        """A stage begins."""
+
+    def committed(self, commit: Commit) -> None:
+        """A task is done."""
+
+    def trouble(self, text: str) -> None:
+        """Something went wrong that does not end the job."""
+
+
+@dataclass
+class Conduct:
+    """What a coordinator works with, and what it has learnt of its job."""
+
+    store: Store
+    tasks: TaskQueue
+    events: TaskQueue
+    observer: Observer
+    #: Messages of one job that are in the queue at a time.
+    window: int
+    clock: Callable[[], float] = time.monotonic
+    #: Commits by stage and task number.
+    commits: dict[str, dict[int, Commit]] = field(default_factory=dict)
+    attempts_lost: int = 0
+    _beaten: float = float("-inf")
+
+    def beat(self, job: str) -> None:
+        """Show, every now and then, that somebody coordinates this job."""
+        if self.clock() - self._beaten >= HEARTBEAT_S:
+            self._beaten = self.clock()
+            beat = Heartbeat(time.time(), socket.gethostname(), os.getpid())
+            self.store.write(layout.heartbeat_name(job), msgspec.json.encode(beat))
+
+
+# Planning
+
+
+def plan_job(store: Store, spec: JobSpec, bundle: bytes, blocks: Iterable[Block]) -> None:
+    """Write everything that a job starts from; the job exists once its description does."""
+    lines = (blocks_line(split, spec.stores) for split in split_blocks(blocks, spec.split_bytes))
+    write_plan(store, layout.plan_name(spec.job, layout.stage_id(1, "map")), lines)
+    store.write(layout.bundle_name(spec.job), bundle, if_absent=True)
+    write_spec(store, spec)
+
+
+# Coordinating
+
+
+def conduct_job(conduct: Conduct, spec: JobSpec) -> End:
+    """Run a planned job to its end, from wherever it is.
+
+    Returns the job's end, also when somebody else ended it. Raises nothing for a job that fails:
+    its end says so.
+    """
+    store = conduct.store
+    if (ended := read_end(store, spec.job)) is not None:
+        recall(conduct, spec)
+        return ended
+    try:
+        for number, step in enumerate(spec.steps, 1):
+            maps = layout.stage_id(number, "map")
+            run_stage(conduct, spec, maps)
+            if number == 1:
+                judge_bad_records(spec, stage_tally(conduct, maps))
+            if step.has_reduce:
+                reduces = layout.stage_id(number, "reduce")
+                plan_stage(conduct, spec, reduces, _reduce_lines(conduct, spec, maps))
+                run_stage(conduct, spec, reduces)
+                maps = reduces
+            if number < len(spec.steps):
+                following = layout.stage_id(number + 1, "map")
+                plan_stage(conduct, spec, following, _part_lines(conduct, maps))
+        return write_end(store, spec.job, End(EndState.DONE))
+    except Ended:
+        return read_end(store, spec.job) or End(EndState.CANCELLED, "the job was removed", 1)
+    except JobError as error:
+        return write_end(store, spec.job, End(EndState.FAILED, str(error), type(error).exit_code))
+
+
+def recall(conduct: Conduct, spec: JobSpec) -> None:
+    """Learn of every commit of a job that others ran."""
+    for task in sorted(committed_tasks(conduct.store, spec.job)):
+        stage, _, number = task.rpartition("-")
+        commits = conduct.commits.setdefault(stage, {})
+        commits[int(number)] = read_commit(conduct.store, spec.job, task)
+
+
+class Ended(Exception):
+    """Raised when the job turns out to have ended meanwhile."""
+
+
+def plan_stage(conduct: Conduct, spec: JobSpec, stage: str, lines: Iterable[Any]) -> None:
+    """Write a later stage's plan, unless a coordinator before us has."""
+    name = layout.plan_name(spec.job, stage)
+    if open_plan(conduct.store, name) is None:
+        with suppress(ObjectExists):
+            write_plan(conduct.store, name, lines)
+
+
+def _reduce_lines(conduct: Conduct, spec: JobSpec, maps: str) -> Iterator[Any]:
+    """One manifest for each partition that has runs, and for the first, which may have a header.
+
+    Empty ranges are left out.
+    """
+    commits = sorted(conduct.commits[maps].items())
+    for partition in range(spec.reducers):
+        runs = [
+            RunRef(commit.task, commit.attempt, span.offset, span.length)
+            for _, commit in commits
+            if (span := commit.spans[partition]).length
+        ]
+        if runs or partition == 0:
+            yield runs_line(partition, runs)
+
+
+def _part_lines(conduct: Conduct, stage: str) -> Iterator[Any]:
+    """A later step's map has one task for each result part of the step before."""
+    for number, commit in sorted(conduct.commits[stage].items()):
+        (span,) = commit.spans
+        yield runs_line(number, [RunRef(commit.task, commit.attempt, span.offset, span.length)])
+
+
+def run_stage(conduct: Conduct, spec: JobSpec, stage: str) -> None:
+    """See to it that every task of a planned stage is committed.
+
+    Raises JobFailed when a task has failed for good, TooManyBadRecords, and Ended.
+    """
+    store, job = conduct.store, spec.job
+    plan = open_plan(store, layout.plan_name(job, stage))
+    if plan is None:
+        raise JobFailed(f"job {job}: the plan of stage {stage} is missing from the store.")
+    commits = conduct.commits.setdefault(stage, {})
+    numbers = {layout.task_id(stage, number): number for number in range(plan.tasks)}
+    running = Tally()
+
+    def take(task: str) -> None:
+        number = numbers.get(task)
+        if number is None or number in commits:
+            return
+        commits[number] = commit = read_commit(store, job, task)
+        waiting.discard(number)
+        conduct.observer.committed(commit)
+        running.add(commit.tally)
+        if stage == layout.stage_id(1, "map"):
+            stop_early(spec, running)
+
+    waiting: set[int] = set()
+    for task in committed_tasks(store, job, stage):
+        take(task)
+    conduct.observer.stage(stage, plan.tasks, len(commits))
+    unsent = (number for number in range(plan.tasks) if number not in commits)
+    scanned = conduct.clock()
+    while len(commits) < plan.tasks:
+        conduct.beat(job)
+        _send(conduct, spec, stage, plan, unsent, waiting)
+        for message in conduct.events.receive(most=10, wait_s=POLL_S, lease_s=60.0):
+            conduct.events.acknowledge(message)
+            _hear(conduct, spec, message.body, take)
+        if conduct.clock() - scanned >= RESCAN_S:
+            scanned = conduct.clock()
+            if read_end(store, job) is not None:
+                raise Ended
+            for task in committed_tasks(store, job, stage):
+                take(task)
+
+
+def _send(
+    conduct: Conduct,
+    spec: JobSpec,
+    stage: str,
+    plan: Plan,
+    unsent: Iterator[int],
+    waiting: set[int],
+) -> None:
+    numbers = list(itertools.islice(unsent, max(0, conduct.window - len(waiting))))
+    if not numbers:
+        return
+    waiting.update(numbers)
+    conduct.tasks.send(
+        [
+            Task(spec.job, stage, number, *plan.span(number), spec.bundle).encode()
+            for number in numbers
+        ]
+    )
+
+
+def _hear(conduct: Conduct, spec: JobSpec, body: bytes, take: Callable[[str], None]) -> None:
+    try:
+        event = decode_event(body)
+    except FormatError as error:
+        conduct.observer.trouble(str(error))
+        return
+    if event.job != spec.job:
+        return
+    if event.kind is EventKind.COMMITTED:
+        take(event.task)
+        return
+    if event.kind is EventKind.FAILED:
+        conduct.attempts_lost += 1
+        failures = list(read_failures(conduct.store, spec.job, event.task))
+        if len(failures) >= spec.max_failures:
+            raise JobFailed(describe_failures(failures))
+        conduct.observer.trouble(
+            f"task {event.task} failed ({len(failures)} of {spec.max_failures}): {event.text}; "
+            "it is tried again."
+        )
+        return
+    conduct.attempts_lost += 1
+    conduct.observer.trouble(f"task {event.task} could not run: {event.text}; it is tried again.")
+
+
+def describe_failures(failures: list[Failure]) -> str:
+    """Why a task failed: the user's own traceback and the place."""
+    last = failures[-1]
+    text = f"the analysis failed {len(failures)} times at {last.where}: {last.error}"
+    return f"{last.traceback.rstrip()}\n\n{text}" if last.traceback else text
+
+
+# Judging
+
+
+def stop_early(spec: JobSpec, tally: Tally) -> None:
+    """Raise TooManyBadRecords as soon as a limit that is a number is passed."""
+    if spec.strict and (tally.bad or tally.bad_blocks or tally.missing):
+        raise TooManyBadRecords(
+            f"--strict: {_first_bad(tally)}; leave --strict out to skip and report such input."
+        )
+    if spec.max_bad_records is not None and tally.bad > spec.max_bad_records:
+        raise TooManyBadRecords(
+            f"more than {spec.max_bad_records} bad records, the first: {_first_bad(tally)}; "
+            "raise --max-bad-records to go on in spite of them."
+        )
+
+
+def judge_bad_records(spec: JobSpec, tally: Tally) -> None:
+    """Raise TooManyBadRecords when the maps as a whole found too many."""
+    stop_early(spec, tally)
+    total = tally.records + tally.bad
+    if spec.max_bad_share is not None and tally.bad > spec.max_bad_share * total:
+        raise TooManyBadRecords(
+            f"{tally.bad} of {total} records are bad ({tally.bad / total:.2%}, "
+            f"{spec.max_bad_share:.2%} are allowed), the first: {_first_bad(tally)}; raise "
+            "--max-bad-records to go on in spite of them."
+        )
+
+
+def _first_bad(tally: Tally) -> str:
+    if tally.bad_places:
+        first = tally.bad_places[0]
+        return f"{first.block}, line {first.line}: {first.reason}"
+    if tally.bad_blocks:
+        return f"{tally.bad_blocks[0].block}: {tally.bad_blocks[0].reason}"
+    return f"{tally.missing[0]}: missing"
+
+
+def stage_tally(conduct: Conduct, stage: str) -> Tally:
+    """The sum of a stage's committed tallies, in the order of its tasks."""
+    total = Tally()
+    for _, commit in sorted(conduct.commits.get(stage, {}).items()):
+        total.add(commit.tally)
+    return total
+
+
+# Ending
+
+
+def read_end(store: Store, job: str) -> End | None:
+    """How the job ended, or None while it has not."""
+    try:
+        return msgspec.json.decode(store.read(layout.end_name(job)), type=End)
+    except ObjectMissing:
+        return None
+
+
+def write_end(store: Store, job: str, end: End) -> End:
+    """End the job; the first to do so wins, and the winner's end is returned."""
+    try:
+        store.write(layout.end_name(job), msgspec.json.encode(end), if_absent=True)
+    except ObjectExists:
+        return read_end(store, job) or end
+    return end
+
+
+def tidy(store: Store, job: str) -> None:
+    """Delete what nobody needs once a job has ended: the maps' runs."""
+    for entry in list(store.list(layout.runs_prefix(job))):
+        store.delete(entry.name)
+
+
+# The result
+
+
+def read_result(store: Store, spec: JobSpec, folder: Path) -> Iterator[Item]:
+    """The items of a job that is done, in the result's one order.
+
+    With a reduce: by the key that was given to it, then by order of yield. Map-only: in the order
+    of the blocks. `folder` serves merges of very many parts.
+    """
+    for entry in _result_entries(store, spec, folder):
+        yield from map(items.decode, entry[1])
+
+
+def _result_entries(store: Store, spec: JobSpec, folder: Path) -> Iterator[Entry]:
+    parts = result_parts(store, spec)
+    if spec.steps[-1].has_reduce:
+        return merge_in_passes(parts, folder)
+    return itertools.chain.from_iterable(part() for part in parts)
+
+
+def result_parts(store: Store, spec: JobSpec) -> list[Callable[[], Iterator[Entry]]]:
+    """The parts of the result in the order of their tasks; calling one starts reading it."""
+    tasks = sorted(committed_tasks(store, spec.job, spec.last_stage))
+    return [_part(store, spec.job, read_commit(store, spec.job, task)) for task in tasks]
+
+
+def _part(store: Store, job: str, commit: Commit) -> Callable[[], Iterator[Entry]]:
+    name = layout.result_name(job, commit.task, commit.attempt)
+    length = commit.spans[0].length
+
+    def read() -> Iterator[Entry]:
+        with store.open(name, end=length) as stream:
+            yield from read_run(stream, length, name)
+
+    return read
+
+
+# The report
+
+
+def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dict[str, Any]:
+    """What the job read, counted and left out, as JSON values."""
+    read = stage_tally(conduct, layout.stage_id(1, "map"))
+    counters: dict[str, int] = {}
+    for stage in conduct.commits:
+        for name, count in stage_tally(conduct, stage).counters.items():
+            counters[name] = counters.get(name, 0) + count
+    listing = spec.listing
+    missing = listing["missing"] + read.missing
+    tally = to_json(read)
+    commits = [commit for stage in conduct.commits.values() for commit in stage.values()]
+    return {
+        "job": spec.job,
+        "analysis": spec.analysis,
+        "inputs": spec.inputs,
+        "filter": spec.filter,
+        "sample": spec.sample,
+        "state": end.state.value,
+        "reason": end.reason,
+        "complete": end.state is EndState.DONE
+        and not (missing or read.bad_blocks or read.bad or spec.sample),
+        "blocks": {
+            "selected": listing["selected"],
+            "read": read.blocks,
+            "bad": len(read.bad_blocks),
+            "missing": len(missing),
+            "filtered": listing["filtered"],
+            "repeated": listing["repeated"],
+            "left_out": listing["left_out"],
+            "not_of_the_layout": listing["strays"],
+        },
+        "records": {"read": read.records, "bad": read.bad, "lines": read.lines},
+        "bad_records": tally["bad_records"],
+        "bad_record_places": tally["bad_places"],
+        "bad_blocks": tally["bad_blocks"],
+        "missing_blocks": missing,
+        "not_of_the_layout": listing["stray_examples"],
+        "counters": dict(sorted(counters.items())),
+        "bytes": {"compressed": read.compressed_bytes, "raw": read.raw_bytes},
+        "tasks": {stage: len(found) for stage, found in conduct.commits.items()},
+        "attempts_lost": conduct.attempts_lost,
+        "pairs_mapped": sum(commit.pairs for commit in commits),
+        "spills": sum(commit.spills for commit in commits),
+        "seconds": round(seconds, 3),
+        "raw_mb_per_s": round(read.raw_bytes / 1e6 / seconds, 3) if seconds else None,
+    }
+
+
+def write_report(store: Store, job: str, report: dict[str, Any]) -> None:
+    """Keep the report with the job."""
+    store.write(layout.report_name(job), msgspec.json.format(msgspec.json.encode(report)))
+
+
+def read_report(store: Store, job: str) -> dict[str, Any] | None:
+    """The report that was kept, or None."""
+    try:
+        return msgspec.json.decode(store.read(layout.report_name(job)))
+    except ObjectMissing:
+        return None

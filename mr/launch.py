@@ -1,0 +1,159 @@
+"""From what a person asks for to a planned job, and to its end: what all faces have in common."""
+
+import datetime
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mr import spec as specs
+from mr.analysis import Analysis, parse_parameters, steps
+from mr.blocks import Block, Listing, list_blocks
+from mr.bundle import digest_of, pack_bundle
+from mr.config import Settings, parse_bad_limit
+from mr.engines.local import LocalObserver, run_here
+from mr.errors import UsageError
+from mr.job import End, plan_job
+from mr.schema import load_filter, load_schema
+from mr.scripts import ScriptAnalysis
+from mr.spec import JobSpec, Step
+from mr.splits import fitting_size
+from mr.store import DirectoryStore, Store, open_store
+
+#: Bad records that a job goes on in spite of, unless told otherwise.
+DEFAULT_MAX_BAD = "1%"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for; texts are as on the command line."""
+
+    analysis: type[Analysis]
+    #: What they called it.
+    name: str
+    inputs: Sequence[str]
+    #: Inputs of an input list: missing ones are reported, not refused.
+    listed: Sequence[str] = ()
+    schema: str | Path | None = None
+    filter: str | Path | Mapping[str, Any] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    sample: float | None = None
+    limit_blocks: int | None = None
+    max_bad_records: str = DEFAULT_MAX_BAD
+    strict: bool = False
+
+
+def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[JobSpec, Listing]:
+    """Plan a job in the store: from now on it can be run, and resumed.
+
+    Raises UsageError for anything that the person must put right.
+    """
+    most_bad, bad_share = parse_bad_limit(request.max_bad_records)
+    schema = load_schema(request.schema)
+    chosen = request.filter if request.filter is not None else request.analysis.filter
+    selection = load_filter(chosen, schema)
+    found = steps(request.analysis)
+    _check_steps(found)
+    bundle = pack_bundle(request.analysis, request.parameters)
+    store.check_conditions()
+    listing = list_blocks(request.inputs, schema, selection, listed=request.listed)
+    blocks = listing.blocks[: request.limit_blocks]
+    total = sum(block.size for block in blocks)
+    spec = JobSpec(
+        version=specs.VERSION,
+        job=new_job_id(request.name),
+        analysis=request.name,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        bundle=digest_of(bundle),
+        schema=schema.to_dict(),
+        filter=selection.to_dict(),
+        inputs=[*request.inputs, *request.listed],
+        stores=sorted({block.store_url for block in blocks}),
+        steps=_steps(found),
+        reducers=settings.reducers,
+        split_bytes=fitting_size(total, settings.workers, settings.split_size),
+        buffer_bytes=settings.buffer_size,
+        sample=request.sample,
+        max_bad_records=most_bad,
+        max_bad_share=bad_share,
+        strict=request.strict,
+        max_failures=settings.max_failures,
+        hang_s=settings.hang_limit,
+        is_script=issubclass(request.analysis, ScriptAnalysis),
+        listing=_listing_facts(listing, blocks),
+    )
+    plan_job(store, spec, bundle, blocks)
+    return spec, listing
+
+
+def _check_steps(found: Sequence[type[Analysis]]) -> None:
+    for number, step in enumerate(found):
+        if number and step.map is Analysis.map:
+            raise UsageError(f"{step.__name__} is a later step and has no map.")
+        if step.map is Analysis.map and step.map_block is Analysis.map_block:
+            raise UsageError(f"{step.__name__} has neither map nor map_block.")
+        if step.reduce is None and (step.combine or step.setup_reduce):
+            raise UsageError(
+                f"{step.__name__} has a combine or setup_reduce but no reduce, so it would never "
+                "run; add a reduce."
+            )
+
+
+def _steps(found: Sequence[type[Analysis]]) -> list[Step]:
+    return [
+        Step(
+            name=step.__name__,
+            has_reduce=step.reduce is not None,
+            # Only a reduce before it scatters a step's input over parts.
+            ordered=bool(number) and found[number - 1].reduce is not None and step.combine is None,
+        )
+        for number, step in enumerate(found)
+    ]
+
+
+def _listing_facts(listing: Listing, blocks: Sequence[Block]) -> dict[str, Any]:
+    return {
+        "selected": len(blocks),
+        "left_out": len(listing.blocks) - len(blocks),
+        "filtered": listing.filtered,
+        "repeated": listing.repeated,
+        "strays": listing.strays,
+        "stray_examples": listing.stray_examples,
+        "missing": listing.missing,
+        "bytes": sum(block.size for block in blocks),
+    }
+
+
+def new_job_id(name: str) -> str:
+    """A fresh id that says when the job was made and of what."""
+    stem = Path(name.partition(":")[0]).stem.lower()
+    word = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem)[:40].strip("-")
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    return "-".join(part for part in (now, word, secrets.token_hex(3)) if part)
+
+
+def open_job_store(url: str) -> DirectoryStore:
+    """The store of local jobs; raises UsageError when it is not a directory."""
+    store = open_store(url)
+    if not isinstance(store, DirectoryStore):
+        raise UsageError(f"--store {url}: the local engine keeps its jobs in a directory.")
+    return store
+
+
+def run_job(
+    store: DirectoryStore, spec: JobSpec, settings: Settings, observer: LocalObserver
+) -> tuple[End, dict[str, Any]]:
+    """Run a planned job here; see `run_here`."""
+    return run_here(store, spec, workers=settings.workers, observer=observer)
+
+
+def parse_settings_of_analysis(analysis: type[Analysis], texts: Iterable[str]) -> dict[str, Any]:
+    """Parameters from `name=value` texts, over all steps. Raises UsageError."""
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise UsageError(f"--set {text}: must be name=value.")
+        pairs[name] = value
+    return parse_parameters(steps(analysis), pairs)

@@ -1,0 +1,122 @@
+"""Every object name in a job store, as a pure function.
+
+    jobs/<job>/job                         what the job is: written once, before anything else
+    jobs/<job>/bundle                      the analysis's code
+    jobs/<job>/plans/<stage>               one line for each task of a stage, with an index
+    jobs/<job>/runs/<task>/<attempt>       output of a map task: sorted runs, by partition
+    jobs/<job>/results/<task>/<attempt>    result part of a reduce (or map-only) task
+    jobs/<job>/commits/<task>              which attempt won, and all that a later step needs of it
+    jobs/<job>/failures/<task>/<attempt>   one counted failure, as a capsule
+    jobs/<job>/heartbeat                   the coordinator's last sign of life
+    jobs/<job>/end                         how the job ends: done, failed or cancelled
+    jobs/<job>/report                      what the job read, counted and left out
+    tombstones/<job>                       the job is being removed, or was
+
+Ids match `[a-z0-9-]+`. A stage is `<step>-map` or `<step>-reduce`; a task `<stage>-<number>`.
+"""
+
+import re
+
+from mr.errors import FormatError
+
+JOBS = "jobs/"
+TOMBSTONES = "tombstones/"
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+
+
+def checked_id(text: str) -> str:
+    """The text itself when it is a well-formed id; raises FormatError otherwise."""
+    if not _ID.fullmatch(text):
+        raise FormatError(f"{text!r} is not an id (lower-case letters, digits and hyphens).")
+    return text
+
+
+def stage_id(step: int, kind: str) -> str:
+    """The id of a stage: the kind is "map" or "reduce", steps count from 1."""
+    return f"{step}-{kind}"
+
+
+def task_id(stage: str, number: int) -> str:
+    """The id of a task; ids of one stage sort as their numbers do."""
+    return f"{stage}-{number:07d}"
+
+
+def job_prefix(job: str) -> str:
+    """The prefix under which everything of a job lies."""
+    return f"{JOBS}{checked_id(job)}/"
+
+
+def spec_name(job: str) -> str:
+    """Where the job says what it is."""
+    return f"{job_prefix(job)}job"
+
+
+def bundle_name(job: str) -> str:
+    """Where the analysis's code lies."""
+    return f"{job_prefix(job)}bundle"
+
+
+def plan_name(job: str, stage: str) -> str:
+    """Where a stage's plan lies."""
+    return f"{job_prefix(job)}plans/{checked_id(stage)}"
+
+
+def run_name(job: str, task: str, attempt: str) -> str:
+    """Where an attempt at a map task puts its runs."""
+    return f"{job_prefix(job)}runs/{checked_id(task)}/{checked_id(attempt)}"
+
+
+def result_name(job: str, task: str, attempt: str) -> str:
+    """Where an attempt puts its part of the result."""
+    return f"{job_prefix(job)}results/{checked_id(task)}/{checked_id(attempt)}"
+
+
+def runs_prefix(job: str) -> str:
+    """The prefix of all map output: not needed once the job has ended."""
+    return f"{job_prefix(job)}runs/"
+
+
+def results_prefix(job: str) -> str:
+    """The prefix of all result parts."""
+    return f"{job_prefix(job)}results/"
+
+
+def commit_name(job: str, task: str) -> str:
+    """Where a task's commit lies; it exists once the task is done."""
+    return f"{commits_prefix(job)}{checked_id(task)}"
+
+
+def commits_prefix(job: str, stage: str = "") -> str:
+    """The prefix of all commits of a job, or of one stage of it."""
+    return f"{job_prefix(job)}commits/" + (f"{checked_id(stage)}-" if stage else "")
+
+
+def failure_name(job: str, task: str, attempt: str) -> str:
+    """Where one counted failure of a task is told."""
+    return f"{failures_prefix(job, task)}{checked_id(attempt)}"
+
+
+def failures_prefix(job: str, task: str = "") -> str:
+    """The prefix of all failures of a job, or of one task."""
+    return f"{job_prefix(job)}failures/" + (f"{checked_id(task)}/" if task else "")
+
+
+def heartbeat_name(job: str) -> str:
+    """Where the coordinator shows that it lives."""
+    return f"{job_prefix(job)}heartbeat"
+
+
+def end_name(job: str) -> str:
+    """Where the job's end stands, once it is decided."""
+    return f"{job_prefix(job)}end"
+
+
+def report_name(job: str) -> str:
+    """Where the job's report lies."""
+    return f"{job_prefix(job)}report"
+
+
+def tombstone_name(job: str) -> str:
+    """Outside the job, so that it outlives it: the job was removed."""
+    return f"{TOMBSTONES}{checked_id(job)}"

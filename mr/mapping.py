@@ -1,0 +1,209 @@
+"""One analysis over one split, in bounded memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+from mr import items, keys, values
+from mr.analysis import Analysis
+from mr.blocks import Block
+from mr.errors import AnalysisError, ObjectChanged, ObjectMissing, StoreError
+from mr.items import Item, Line, Pair
+from mr.records import BlockAccount, Chunk, Record, read_chunks, read_records
+from mr.shuffle import Entry, RunWriter, as_pair
+from mr.store import open_store
+from mr.tally import PLACES_KEPT, BadBlock, BadRecord, Tally
+
+
+@dataclass
+class Position:
+    """Where a task is: what a failure names, and what shows that it moves."""
+
+    block: str = ""
+    line: int = 0
+    key: Any = None
+    #: Goes up with each record, value and key.
+    moves: int = 0
+    #: The task's tally so far, without the block being read.
+    tally: Tally = field(default_factory=Tally)
+    #: The account of the block being read.
+    account: BlockAccount | None = None
+
+
+class Sink(Protocol):
+    """Takes what a map task emits, encoded."""
+
+    def emit(self, key: bytes, value: bytes) -> None:
+        """Take one pair."""
+
+
+class ItemSink:
+    """Writes a map-only task's output as a result part, in order of emission."""
+
+    def __init__(self, writer: RunWriter) -> None:
+        self._writer = writer
+
+    def emit(self, key: bytes, value: bytes) -> None:
+        """Take one pair; a result without reduce has no keys to be sorted by."""
+        self._writer.add(b"", items.encode_pair(key, value))
+
+    def add(self, item: Item) -> None:
+        """Take one item of a script's."""
+        self._writer.add(b"", items.encode(item))
+
+
+class TaskBlock:
+    """A block as `map_block` sees it."""
+
+    def __init__(
+        self,
+        block: Block,
+        account: BlockAccount,
+        position: Position,
+        open_block: Callable[[Block], BinaryIO],
+        sample: float | None,
+    ) -> None:
+        self._block = block
+        self._open_block = open_block
+        self._account = account
+        self._position = position
+        self._sample = sample
+        self.key = block.key
+        self.dimensions = block.dimensions
+
+    def records(self) -> Iterator[Record]:
+        """The block's good records, one after the other."""
+        position = self._position
+        for record in read_records(self._block, self._open, self._account, sample=self._sample):
+            position.line = record.line
+            position.moves += 1
+            yield record
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The same records, some megabytes at a time."""
+        for chunk in read_chunks(self._block, self._open, self._account, sample=self._sample):
+            if chunk.lines:
+                self._position.line = chunk.lines[0]
+            self._position.moves += 1
+            yield chunk
+
+    def _open(self) -> BinaryIO:
+        return self._open_block(self._block)
+
+
+def open_planned(block: Block) -> BinaryIO:
+    """Open the version of a block that was planned; raises as `Store.open` does."""
+    return open_store(block.store_url).open(block.key, tag=block.tag)
+
+
+def map_blocks(
+    analysis: Analysis,
+    blocks: Iterable[Block],
+    sink: Sink,
+    position: Position,
+    *,
+    open_block: Callable[[Block], BinaryIO] = open_planned,
+    sample: float | None = None,
+) -> None:
+    """Run the analysis over the blocks of a split; the tally is in `position.tally`.
+
+    A block that is missing or damaged is told there and does not end the task. Raises what the
+    analysis raises, and RetryElsewhere when a store fails.
+    """
+    where = f"{type(analysis).__name__}.map"
+    tally = position.tally
+    for block in blocks:
+        account = BlockAccount()
+        position.block, position.line, position.account = block.path, 0, account
+        try:
+            pairs = analysis.map_block(TaskBlock(block, account, position, open_block, sample))
+            _emit_all(pairs, sink, where)
+        except ObjectMissing:
+            tally.missing.append(block.path)
+        except ObjectChanged:
+            _add_block(tally, block, account, "was replaced after the job was planned")
+        except StoreError as error:
+            _add_block(tally, block, account, f"cannot be read: {error}")
+        else:
+            _add_block(tally, block, account, account.damage)
+        position.account = None
+    _finish(analysis, sink, position)
+
+
+def map_pairs(
+    analysis: Analysis,
+    parts: Iterable[Callable[[], Iterable[Entry]]],
+    sink: Sink,
+    position: Position,
+    set_origin: Callable[[bytes], None],
+) -> None:
+    """Run a later step's analysis over parts of the result of the step before.
+
+    `set_origin` is told each pair's place in that result.
+    """
+    where = f"{type(analysis).__name__}.map"
+    for part in parts:
+        for key, encoded, _ in part():
+            set_origin(key)
+            for data in encoded:
+                item = items.decode(data)
+                if isinstance(item, Line):
+                    continue
+                position.key = item.key
+                position.moves += 1
+                position.tally.records += 1
+                _emit_all(analysis.map((item.key, item.value)), sink, where)
+    # What finish yields comes after all that map yielded: no key's encoding begins with 255.
+    set_origin(b"\xff")
+    _finish(analysis, sink, position)
+
+
+def _finish(analysis: Analysis, sink: Sink, position: Position) -> None:
+    position.line = 0
+    _emit_all(analysis.finish(), sink, f"{type(analysis).__name__}.finish")
+    position.tally.counters = dict(analysis.counters)
+
+
+def _emit_all(pairs: Iterable[Any] | None, sink: Sink, where: str) -> None:
+    if pairs is None:
+        return
+    emit = sink.emit
+    for pair in pairs:
+        if isinstance(pair, Line | Pair) and isinstance(sink, ItemSink):
+            sink.add(pair)
+            continue
+        key, value = as_pair(pair, where)
+        try:
+            encoded, data = keys.encode(key), values.encode(value)
+        except AnalysisError as error:
+            raise AnalysisError(f"{where} yielded the key {key!r:.200}: {error}") from None
+        emit(encoded, data)
+
+
+def _add_block(tally: Tally, block: Block, account: BlockAccount, damage: str | None) -> None:
+    tally.add(
+        Tally(
+            blocks=1,
+            lines=account.lines,
+            records=account.records,
+            compressed_bytes=account.compressed_bytes,
+            raw_bytes=account.raw_bytes,
+            bad_records=dict(account.bad),
+            bad_places=[BadRecord(block.path, line, reason) for line, reason in account.bad_places][
+                :PLACES_KEPT
+            ],
+            bad_blocks=[BadBlock(block.path, damage)] if damage else [],
+        )
+    )
+
+
+def partition_function(analysis: Analysis, partitions: int) -> Callable[[bytes], int]:
+    """From an encoded key to its partition, by the analysis's `partition_key`."""
+    if type(analysis).partition_key is Analysis.partition_key:
+        return lambda encoded: keys.partition(encoded, partitions)
+
+    def partition(encoded: bytes) -> int:
+        chosen = analysis.partition_key(keys.decode(encoded))
+        return keys.partition(keys.encode(chosen), partitions)
+
+    return partition

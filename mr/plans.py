@@ -1,0 +1,75 @@
+"""A stage's plan: one line for each task, written once, read by byte range.
+
+    line line line ... offsets footer
+
+Each line is a JSON document. `offsets` are the lines' starts and the last one's end as unsigned
+64-bit little-endian integers; the footer is `MAGIC`, the number of lines and where the offsets
+begin. So a plan of any length is written streaming, in one object that is there whole or not at
+all, and whoever holds a task's byte range reads that line alone.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from mr.errors import FormatError
+from mr.store import Store
+
+MAGIC = b"mrplan1\n"
+_FOOTER = struct.Struct("<8sQQ")
+
+
+def write_plan(store: Store, name: str, lines: Iterable[Any]) -> None:
+    """Write the plan; raises ObjectExists when somebody else has written it."""
+    offsets = array("Q", [0])
+    with store.create(name, if_absent=True) as out:
+        for line in lines:
+            data = msgspec.json.encode(line) + b"\n"
+            out.write(data)
+            offsets.append(offsets[-1] + len(data))
+        out.write(offsets.tobytes())
+        out.write(_FOOTER.pack(MAGIC, len(offsets) - 1, offsets[-1]))
+
+
+class Plan:
+    """A written plan: its length, and each line's byte range. Raises ObjectMissing."""
+
+    def __init__(self, store: Store, name: str, size: int) -> None:
+        footer = store.read(name, start=max(0, size - _FOOTER.size))
+        if len(footer) != _FOOTER.size or not footer.startswith(MAGIC):
+            raise FormatError(f"{name}: not a plan.")
+        _, self.tasks, start = _FOOTER.unpack(footer)
+        self._store, self._name = store, name
+        self._offsets = array("Q")
+        self._offsets.frombytes(store.read(name, start=start, end=size - _FOOTER.size))
+        if len(self._offsets) != self.tasks + 1:
+            raise FormatError(f"{name}: the plan's index is damaged.")
+
+    def span(self, number: int) -> tuple[int, int]:
+        """The byte range of a task's line."""
+        return self._offsets[number], self._offsets[number + 1]
+
+    def lines(self) -> Iterator[Any]:
+        """Every line in order."""
+        with self._store.open(self._name, end=self._offsets[-1]) as stream:
+            for line in stream:
+                yield msgspec.json.decode(line)
+
+
+def open_plan(store: Store, name: str) -> Plan | None:
+    """The plan if it is written, else None."""
+    for entry in store.list(name):
+        if entry.name == name:
+            return Plan(store, name, entry.size)
+    return None
+
+
+def read_line(store: Store, name: str, start: int, end: int) -> Any:
+    """One line of a plan; raises FormatError when the range does not hold exactly one."""
+    try:
+        return msgspec.json.decode(store.read(name, start=start, end=end))
+    except msgspec.DecodeError as error:
+        raise FormatError(f"{name}: bytes {start} to {end} are not a line of a plan.") from error

@@ -1,0 +1,125 @@
+"""What a job is, as written once at its start: nothing in it changes later."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mr import layout
+from mr.blocks import Block
+from mr.errors import FormatError
+from mr.schema import Schema, parse_schema
+from mr.store import Store
+
+#: The only version of a job that this code writes and reads.
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One map, and perhaps a reduce, of a job."""
+
+    name: str
+    has_reduce: bool
+    #: Whether values carry their place in the step before, to be merged in its order.
+    ordered: bool
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """A job's description; sizes are bytes, times seconds."""
+
+    version: int
+    job: str
+    #: What the person named, and when (ISO 8601, UTC).
+    analysis: str
+    created: str
+    #: SHA-256 of the code bundle.
+    bundle: str
+    schema: dict[str, Any]
+    filter: dict[str, Any]
+    #: What the person gave, and the stores that its blocks lie in.
+    inputs: list[str]
+    stores: list[str]
+    steps: list[Step]
+    reducers: int
+    split_bytes: int
+    buffer_bytes: int
+    #: The share of lines that is read, or None for all.
+    sample: float | None
+    #: More bad records than this number, or share of all records, fail the job.
+    max_bad_records: int | None
+    max_bad_share: float | None
+    #: Whether one bad record or block ends the job.
+    strict: bool
+    #: Failures that make a task failed.
+    max_failures: int
+    #: A task without progress for this long is killed, which counts as a failure.
+    hang_s: float
+    #: Whether the analysis is a plain script, whose result prints as text.
+    is_script: bool
+    #: What the listing found beside the blocks, for the report.
+    listing: dict[str, Any]
+
+    @property
+    def last_stage(self) -> str:
+        """The stage whose tasks write the result."""
+        kind = "reduce" if self.steps[-1].has_reduce else "map"
+        return layout.stage_id(len(self.steps), kind)
+
+
+def write_spec(store: Store, spec: JobSpec) -> None:
+    """Write the job's description; raises ObjectExists when the id is taken."""
+    store.write(layout.spec_name(spec.job), msgspec.json.encode(spec), if_absent=True)
+
+
+def read_spec(store: Store, job: str) -> JobSpec:
+    """The job's description. Raises ObjectMissing, FormatError."""
+    try:
+        spec = msgspec.json.decode(store.read(layout.spec_name(job)), type=JobSpec)
+    except msgspec.DecodeError as error:
+        raise FormatError(f"job {job}: its description cannot be read: {error}.") from None
+    if spec.version != VERSION:
+        raise FormatError(f"job {job}: made by another version of mr-telemetry ({spec.version}).")
+    return spec
+
+
+# The lines of plans
+
+
+def blocks_line(blocks: list[Block], stores: list[str]) -> dict[str, Any]:
+    """A split as a plan's line."""
+    return {"blocks": [(stores.index(b.store_url), b.key, b.size, b.tag) for b in blocks]}
+
+
+def line_blocks(line: dict[str, Any], spec: JobSpec) -> list[Block]:
+    """The blocks of a plan's line."""
+    schema: Schema = parse_schema(spec.schema)
+    unknown = schema.dimensions("" for _ in schema.fields)
+    return [
+        Block(spec.stores[number], key, size, tag, schema.dimensions_of(key) or unknown)
+        for number, key, size, tag in line["blocks"]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """A run that a later task reads: whose output, and where in it."""
+
+    task: str
+    attempt: str
+    offset: int
+    length: int
+
+
+def runs_line(partition: int, runs: list[RunRef]) -> dict[str, Any]:
+    """What a task reads of an earlier stage as a plan's line: its manifest."""
+    return {
+        "partition": partition,
+        "runs": [(run.task, run.attempt, run.offset, run.length) for run in runs],
+    }
+
+
+def line_runs(line: dict[str, Any]) -> tuple[int, list[RunRef]]:
+    """The partition and the runs of a plan's line."""
+    return line["partition"], [RunRef(*run) for run in line["runs"]]

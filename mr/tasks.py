@@ -1,0 +1,113 @@
+"""Tasks and their states.
+
+A task is one line of a stage's plan. The message that stands for it in a queue holds ids and a
+byte range, nothing that a worker must trust: everything else is read from the worker's own store.
+"""
+
+import enum
+from dataclasses import dataclass
+
+import msgspec
+
+from mr import layout
+from mr.errors import FormatError
+
+#: The only message version that this code writes and reads.
+VERSION = 1
+
+
+class TaskState(enum.Enum):
+    """The states of a task, each with its sentence."""
+
+    WAITING = "It has no commit yet; a message for it is in the queue, or will be sent."
+    RUNNING = "An attempt holds its lease and makes progress."
+    LOST = "Its attempt ended without fault of the analysis; another one will run."
+    FAILED = "The analysis failed in it as often as is allowed; the job fails with it."
+    COMMITTED = "Its commit exists and names the attempt whose output counts."
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of a job, as it travels through a queue."""
+
+    job: str
+    stage: str
+    number: int
+    #: The byte range of its line in the stage's plan.
+    start: int
+    end: int
+    #: SHA-256 of the job's code bundle, in hexadecimal.
+    bundle: str
+
+    @property
+    def id(self) -> str:
+        """The task's id within its job."""
+        return layout.task_id(self.stage, self.number)
+
+    @property
+    def is_map(self) -> bool:
+        """Whether this is a map task (else a reduce task)."""
+        return self.stage.endswith("-map")
+
+    @property
+    def step(self) -> int:
+        """The step that the task belongs to, from 1."""
+        return int(self.stage.partition("-")[0])
+
+    def encode(self) -> bytes:
+        """The message body: a few hundred bytes."""
+        return msgspec.json.encode(_Message(VERSION, self))
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    version: int
+    task: Task
+
+
+def decode_task(body: bytes) -> Task:
+    """The task of a message body; raises FormatError for anything that is not one."""
+    try:
+        message = msgspec.json.decode(body, type=_Message)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"a message is not a task: {error}.") from None
+    task = message.task
+    if message.version != VERSION:
+        raise FormatError(f"a message has version {message.version}; only {VERSION} is known.")
+    layout.checked_id(task.job)
+    step, _, kind = task.stage.partition("-")
+    if not step.isascii() or not step.isdigit() or kind not in ("map", "reduce"):
+        raise FormatError(f"a message names the stage {task.stage!r}.")
+    if not (task.number >= 0 and 0 <= task.start < task.end) or len(task.bundle) != 64:
+        raise FormatError("a message's numbers or digest are out of range.")
+    return task
+
+
+class EventKind(enum.Enum):
+    """What a worker tells the coordinator about an attempt; hints, the store is the truth."""
+
+    COMMITTED = "committed"
+    FAILED = "failed"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What became of an attempt at a task."""
+
+    job: str
+    task: str
+    kind: EventKind
+    text: str = ""
+
+    def encode(self) -> bytes:
+        """The message body."""
+        return msgspec.json.encode(self)
+
+
+def decode_event(body: bytes) -> Event:
+    """The event of a message body; raises FormatError."""
+    try:
+        return msgspec.json.decode(body, type=Event)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"a message is not an event: {error}.") from None

@@ -1,0 +1,84 @@
+"""What many tests use: a generated tree with its truth, and the command line as a function."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mr.generate import GenerateReport, generate
+
+JOBS = Path(__file__).parent / "jobs"
+
+#: A job that takes longer than this in a test hangs.
+COMMAND_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A generated tree and what stands in it."""
+
+    path: Path
+    truth: GenerateReport
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command gave."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def rows(self) -> list:
+        """Standard output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A tree of 4 MB without damage."""
+    path = tmp_path_factory.mktemp("tree") / "blocks"
+    return Tree(path, generate(path, size=4_000_000, seed=3))
+
+
+@pytest.fixture(scope="session")
+def damaged_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A tree of 4 MB with bad records and bad blocks."""
+    path = tmp_path_factory.mktemp("damaged") / "blocks"
+    return Tree(path, generate(path, size=4_000_000, seed=4, bad_records=0.2, bad_blocks=0.2))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where a test's jobs live."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def environment(store: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment of commands: jobs in the test's own store, nothing from the person's home."""
+    return {**os.environ, "MR_TELEMETRY_STORE": str(store), "HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def command(environment: dict[str, str], tmp_path: Path) -> Callable[..., Answer]:
+    """Run `mr-telemetry` with these arguments, in a folder of its own."""
+
+    def run(*arguments: object) -> Answer:
+        done = subprocess.run(
+            [sys.executable, "-m", "mr.cli.main", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_TIMEOUT_S,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr.decode())
+
+    return run
