@@ -15,11 +15,12 @@ bytes and numpy arrays.
 
 import inspect
 import json
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from mr.errors import UsageError
+from mr.errors import AnalysisError, UsageError
 
 
 class Analysis:
@@ -66,7 +67,21 @@ class Analysis:
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter of the job; exact, since only committed attempts count."""
-        self.counters[name] += n
+        counters = self.counters
+        if type(n) is not int or name not in counters:
+            n = self._checked_count(name, n)
+        counters[name] += n
+
+    def _checked_count(self, name: Any, n: Any) -> int:
+        """The number as an int; raises AnalysisError for what cannot be kept."""
+        try:
+            name.encode("utf-8")
+            return operator.index(n)
+        except (AttributeError, TypeError, UnicodeEncodeError):
+            raise AnalysisError(
+                f"{type(self).__name__}.count({name!r:.200}, {n!r:.200}): a counter's name is "
+                "text, and it counts whole numbers."
+            ) from None
 
     @property
     def counters(self) -> "Counter[str]":
@@ -94,19 +109,28 @@ def steps(analysis: type[Analysis]) -> list[type[Analysis]]:
 
 def parameters(analysis: type[Analysis]) -> dict[str, Any]:
     """The parameters of an analysis with their defaults."""
-    found: dict[str, Any] = {}
-    for base in reversed(analysis.__mro__):
-        if issubclass(base, Analysis) and base is not Analysis:
-            found.update(
-                (name, value)
-                for name, value in vars(base).items()
-                if not name.startswith("_")
-                and name not in _RESERVED
-                and not callable(value)
-                and not isinstance(value, property | classmethod | staticmethod)
-                and not inspect.isdatadescriptor(value)
-            )
-    return found
+    bases = [base for base in reversed(analysis.__mro__) if base not in Analysis.__mro__]
+    names = dict.fromkeys(name for base in bases for name in vars(base))
+    found = {name: inspect.getattr_static(analysis, name) for name in names}
+    return {
+        name: value
+        for name, value in found.items()
+        if not name.startswith("_")
+        and name not in _RESERVED
+        and not callable(value)
+        # Properties and their like.
+        and not hasattr(type(value), "__get__")
+    }
+
+
+def known_parameters(analysis: type[Analysis], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, once every one is a parameter of some step. Raises UsageError."""
+    known = {name for step in steps(analysis) for name in parameters(step)}
+    for name in values:
+        if name not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise UsageError(f"{analysis.__name__} has no parameter {name!r}; it has: {names}.")
+    return dict(values)
 
 
 def parse_parameters(found: Sequence[type[Analysis]], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -115,13 +139,11 @@ def parse_parameters(found: Sequence[type[Analysis]], texts: Mapping[str, str]) 
     for step in reversed(found):
         defaults.update(parameters(step))
     parsed = {}
+    known_parameters(found[0], texts)
     for name, text in texts.items():
-        if name not in defaults:
-            known = ", ".join(sorted(defaults)) or "none"
-            raise UsageError(f"{found[0].__name__} has no parameter {name!r}; it has: {known}.")
         try:
             parsed[name] = _parse(text, defaults[name])
-        except ValueError:
+        except (ValueError, TypeError):
             raise UsageError(
                 f"--set {name}={text}: must be like its default, {defaults[name]!r}."
             ) from None
@@ -139,6 +161,8 @@ def _parse(text: str, default: Any) -> Any:
         return type(default)(text)
     if isinstance(default, str):
         return text
+    if isinstance(default, bytes):
+        return text.encode("utf-8", "surrogateescape")
     try:
         value = json.loads(text)
     except ValueError:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from mr.errors import UsageError
 from mr.schema import Dimensions, Schema
@@ -81,10 +82,14 @@ def resolve_input(text: str, schema: Schema) -> Input:
     """The input that a person wrote; raises UsageError when there is no such file or folder."""
     if "://" in text and not text.startswith("file://"):
         return Input(open_store(text))
-    path = Path(os.path.abspath(text.removeprefix("file://")))
-    if path.is_dir():
+    if not text:
+        raise UsageError("an input is empty: name a file or a folder.")
+    if text.startswith("file://"):
+        text = unquote(text.removeprefix("file://"), errors="surrogateescape")
+    path = Path(os.path.abspath(text))
+    if os.path.isdir(path):
         return Input(DirectoryStore(path))
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"{text}: no such file or folder.")
     depth = schema.folders + 1
     if _PIPELINE_NAME.search(path.name) and len(path.parts) > depth:
@@ -121,12 +126,13 @@ def _byte_order(key: str) -> bytes:
 def _list_input(
     source: Input, schema: Schema, selection: Schema, listing: Listing, found: dict[str, Block]
 ) -> None:
-    in_layout = 0
+    in_layout, stray = 0, ""
     for entry in _entries(source, selection):
         path = f"{source.store.url.rstrip('/')}/{entry.name}"
         dimensions = _dimensions(source, entry, schema)
         if dimensions is None:
-            listing.add_stray(path.encode("utf-8", "backslashreplace").decode())
+            stray = path.encode("utf-8", "backslashreplace").decode()
+            listing.add_stray(stray)
             continue
         in_layout += 1
         # A file outside the layout has no dimension path, so its place is its identity.
@@ -137,11 +143,10 @@ def _list_input(
             listing.repeated += 1
         else:
             found[identity] = Block(source.store.url, entry.name, entry.size, entry.tag, dimensions)
-    if listing.strays and not in_layout and all(allowed.any for allowed in selection.allowed):
+    if stray and not in_layout and all(allowed.any for allowed in selection.allowed):
         raise UsageError(
-            f"{source.store.url}: nothing here lies as {schema.layout} (found "
-            f"{listing.stray_examples[-1]}); give the folder that holds the "
-            f"<{schema.fields[0]}> folders, or the right --schema."
+            f"{source.store.url}: nothing here lies as {schema.layout} (found {stray}); give "
+            f"the folder that holds the <{schema.fields[0]}> folders, or the right --schema."
         )
 
 
@@ -167,15 +172,17 @@ def _entries(source: Input, selection: Schema) -> Iterator[Entry]:
     if source.key is not None:
         yield from (e for e in source.store.list(source.key) if e.name == source.key)
         return
+    builds = selection.allowed[selection.folders].spellings
+    depth = selection.folders
+    while builds is None and depth and selection.allowed[depth - 1].any:
+        depth -= 1
     prefixes = [""]
-    for level in range(selection.folders):
-        if all(allowed.any for allowed in selection.allowed[level:]):
-            break
+    for level in range(depth):
         prefixes = list(_next_level(source.store, prefixes, selection, level))
-    else:
-        builds = selection.allowed[selection.folders].spellings
-        if builds is not None:
-            prefixes = [f"{prefix}{build}." for prefix in prefixes for build in builds]
+    if builds is not None:
+        # A dot would end the build in a file's name, so none has one.
+        builds = [build for build in builds if "." not in build]
+        prefixes = [f"{prefix}{build}." for prefix in prefixes for build in builds]
     for prefix in prefixes:
         yield from source.store.list(prefix)
 

@@ -61,30 +61,30 @@ def _by_value(cloudpickle: ModuleType, analysis: type[Analysis]) -> Iterator[Non
 
 def _local_modules(analysis: type[Analysis]) -> list[ModuleType]:
     """The modules of every step, and all that lie beside them and are imported."""
-    own = [
-        module
-        for step in steps(analysis)
-        if (module := sys.modules.get(step.__module__)) is not None
-        and module.__name__ not in ("__main__", "mr.scripts")
-    ]
-    own += [
-        module
-        for step in steps(analysis)
-        for function in getattr(step, "_functions", {}).values()
-        if (module := sys.modules.get(function.__module__)) is not None
-    ]
-    folders = {Path(file).parent for module in own if (file := getattr(module, "__file__", None))}
-    beside = [
-        module
-        for module in list(sys.modules.values())
-        if (file := getattr(module, "__file__", None)) and _within(Path(file), folders)
-    ]
-    found = {module.__name__: module for module in own + beside}
-    return [
-        module
-        for name, module in found.items()
-        if name.partition(".")[0] != "mr" and sys.modules.get(name) is module
-    ]
+    found = steps(analysis)
+    functions = [one for step in found for one in getattr(step, "_functions", {}).values()]
+    names = {getattr(one, "__module__", None) for one in [*found, *functions]}
+    own = {name for name in names if name in sys.modules and not _is_everywhere(name)}
+    # What lies in __main__ goes by value anyhow; without a file (a notebook) it is in this folder.
+    folders = {(_file_of(sys.modules[name]) or Path.cwd() / "notebook").parent for name in own}
+    for name, module in list(sys.modules.items()):
+        file = _file_of(module)
+        if file is not None and not _is_everywhere(name) and _within(file, folders):
+            own.add(name)
+    own.discard("__main__")
+    return [sys.modules[name] for name in sorted(own) if sys.modules[name].__name__ == name]
+
+
+def _is_everywhere(name: str) -> bool:
+    """Whether a worker has the module too: it is ours, or Python's own."""
+    top = name.partition(".")[0]
+    return top != "__main__" and (top == "mr" or top in sys.stdlib_module_names)
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    # By the dictionary, since asking a lazy module would load it.
+    file = getattr(module, "__dict__", {}).get("__file__")
+    return Path(file).absolute() if isinstance(file, str) else None
 
 
 def _within(file: Path, folders: set[Path]) -> bool:

@@ -17,25 +17,30 @@ from mr.errors import UsageError
 FILE_NAME = "mr-telemetry.toml"
 ENVIRONMENT_PREFIX = "MR_TELEMETRY_"
 
+#: No number, size in bytes or time in seconds is larger: a slip, and too much for what takes it.
+MOST = 10**15
+
 #: Decimal, as the sizes of stores are given.
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_WHOLE = r"\s*\d{1,15}\s*"
 _SECONDS = {"": 1, "S": 1, "M": 60, "H": 3600}
 
 
 def parse_size(text: str) -> int:
     """Bytes of a size such as `500MB`, `1.5 GB` or `4096`; MB is 10^6. Raises UsageError."""
-    return int(_parse_unit(text, _UNITS, "a size such as 500MB (KB, MB, GB, TB; MB is 10^6 bytes)"))
+    what = "a size such as 500MB (KB, MB, GB, TB; MB is 10^6 bytes)"
+    return round(_parse_unit(text, _UNITS, what, least=1))
 
 
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `90s`, `10m` or `2h`. Raises UsageError."""
-    return _parse_unit(text, _SECONDS, "a duration such as 90s, 10m or 2h")
+    return _parse_unit(text, _SECONDS, "a duration such as 90s, 10m or 2h", least=0.001)
 
 
-def _parse_unit(text: str, units: Mapping[str, int], what: str) -> float:
+def _parse_unit(text: str, units: Mapping[str, int], what: str, *, least: float) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     value = float(match[1]) * units.get(match[2].upper(), 0) if match else 0
-    if value <= 0:
+    if not least <= value <= MOST:
         raise UsageError(f"{text!r} is not {what}.")
     return value
 
@@ -50,7 +55,7 @@ def parse_share(text: str) -> float:
 
 def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
     """`--max-bad-records` as a number or a share: exactly one is not None. Raises UsageError."""
-    if text.strip().isdecimal():
+    if re.fullmatch(_WHOLE, text):
         return int(text), None
     try:
         return None, parse_share(text)
@@ -60,14 +65,22 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
 
 def parse_count(text: str) -> int:
     """A whole number of at least 1. Raises UsageError."""
-    if not text.strip().isdecimal() or int(text) < 1:
+    if not re.fullmatch(_WHOLE, text) or int(text) < 1:
         raise UsageError(f"{text!r} is not a whole number of at least 1.")
     return int(text)
 
 
-def _default_store() -> str:
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return str(Path(state).expanduser() / "mr-telemetry")
+def _parse_store(text: str) -> str:
+    if not text:
+        raise UsageError("it is empty; name a folder for jobs.")
+    return text if "://" in text else os.path.expanduser(text)
+
+
+def _default_store(environment: Mapping[str, str]) -> str:
+    state = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    if state.startswith("~"):
+        raise UsageError("you have no home folder to keep jobs in; name a folder with --store.")
+    return os.path.join(state, "mr-telemetry")
 
 
 def _processors() -> int:
@@ -93,7 +106,7 @@ class Settings:
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    "store": lambda text: str(Path(text).expanduser()) if "://" not in text else text,
+    "store": _parse_store,
     "workers": parse_count,
     "reducers": parse_count,
     "split_size": parse_size,
@@ -111,6 +124,8 @@ def load_settings(
     path, table = _read_file()
     texts: dict[str, tuple[str, str]] = {}
     for name, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise UsageError(f"{path}: {name}: must be text or a number.")
         texts[name] = (str(value), f"{path}: {name}")
     for setting in fields(Settings):
         variable = ENVIRONMENT_PREFIX + setting.name.upper()
@@ -132,17 +147,17 @@ def load_settings(
     workers = settings.workers or _processors()
     return replace(
         settings,
-        store=settings.store or _default_store(),
+        store=settings.store or _default_store(environment),
         workers=workers,
         reducers=settings.reducers or workers,
     )
 
 
 def _read_file() -> tuple[Path, dict[str, Any]]:
-    for path in (Path(FILE_NAME), Path("~/.config").expanduser() / FILE_NAME):
+    for path in (Path(FILE_NAME), Path(os.path.expanduser("~/.config"), FILE_NAME)):
         try:
             return path, tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise UsageError(f"{path}: cannot be read: {error}.") from None

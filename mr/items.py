@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from mr import keys, values
-from mr.errors import FormatError
+from mr.errors import AnalysisError, FormatError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,13 @@ def decode(data: bytes) -> Item:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"an item of a result is damaged: {error}.") from None
     return Pair(keys.decode(key), values.decode(value), None if text is None else _untext(text))
+
+
+def as_pair(found: Any, where: str) -> tuple[Any, Any]:
+    """What user code yielded, as key and value; raises AnalysisError when it is no pair."""
+    if isinstance(found, tuple) and len(found) == 2:
+        return found
+    raise AnalysisError(f"{where} yielded {found!r:.200}; it must yield (key, value) pairs.")
 
 
 def _untext(data: bytes | None) -> str:

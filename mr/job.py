@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from mr import items, layout
+from mr import layout
 from mr.blocks import Block
 from mr.commits import Commit, Failure, committed_tasks, read_commit, read_failures
 from mr.errors import (
@@ -29,13 +28,11 @@ from mr.errors import (
     ObjectMissing,
     TooManyBadRecords,
 )
-from mr.items import Item
 from mr.plans import Plan, open_plan, write_plan
-from mr.shuffle import Entry, merge_in_passes, read_run
 from mr.spec import JobSpec, RunRef, blocks_line, runs_line, write_spec
 from mr.splits import split_blocks
 from mr.store import Store
-from mr.tally import Tally, to_json
+from mr.tally import Tally
 from mr.taskqueue import TaskQueue
 from mr.tasks import EventKind, Task, decode_event
 
@@ -342,6 +339,13 @@ def stage_tally(conduct: Conduct, stage: str) -> Tally:
 # Ending
 
 
+def failure_of(end: End) -> JobError:
+    """The exception for a job that ended other than done."""
+    if end.exit_code == TooManyBadRecords.exit_code:
+        return TooManyBadRecords(end.reason)
+    return JobFailed(end.reason)
+
+
 def read_end(store: Store, job: str) -> End | None:
     """How the job ended, or None while it has not."""
     try:
@@ -363,104 +367,3 @@ def tidy(store: Store, job: str) -> None:
     """Delete what nobody needs once a job has ended: the maps' runs."""
     for entry in list(store.list(layout.runs_prefix(job))):
         store.delete(entry.name)
-
-
-# The result
-
-
-def read_result(store: Store, spec: JobSpec, folder: Path) -> Iterator[Item]:
-    """The items of a job that is done, in the result's one order.
-
-    With a reduce: by the key that was given to it, then by order of yield. Map-only: in the order
-    of the blocks. `folder` serves merges of very many parts.
-    """
-    for entry in _result_entries(store, spec, folder):
-        yield from map(items.decode, entry[1])
-
-
-def _result_entries(store: Store, spec: JobSpec, folder: Path) -> Iterator[Entry]:
-    parts = result_parts(store, spec)
-    if spec.steps[-1].has_reduce:
-        return merge_in_passes(parts, folder)
-    return itertools.chain.from_iterable(part() for part in parts)
-
-
-def result_parts(store: Store, spec: JobSpec) -> list[Callable[[], Iterator[Entry]]]:
-    """The parts of the result in the order of their tasks; calling one starts reading it."""
-    tasks = sorted(committed_tasks(store, spec.job, spec.last_stage))
-    return [_part(store, spec.job, read_commit(store, spec.job, task)) for task in tasks]
-
-
-def _part(store: Store, job: str, commit: Commit) -> Callable[[], Iterator[Entry]]:
-    name = layout.result_name(job, commit.task, commit.attempt)
-    length = commit.spans[0].length
-
-    def read() -> Iterator[Entry]:
-        with store.open(name, end=length) as stream:
-            yield from read_run(stream, length, name)
-
-    return read
-
-
-# The report
-
-
-def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dict[str, Any]:
-    """What the job read, counted and left out, as JSON values."""
-    read = stage_tally(conduct, layout.stage_id(1, "map"))
-    counters: dict[str, int] = {}
-    for stage in conduct.commits:
-        for name, count in stage_tally(conduct, stage).counters.items():
-            counters[name] = counters.get(name, 0) + count
-    listing = spec.listing
-    missing = listing["missing"] + read.missing
-    tally = to_json(read)
-    commits = [commit for stage in conduct.commits.values() for commit in stage.values()]
-    return {
-        "job": spec.job,
-        "analysis": spec.analysis,
-        "inputs": spec.inputs,
-        "filter": spec.filter,
-        "sample": spec.sample,
-        "state": end.state.value,
-        "reason": end.reason,
-        "complete": end.state is EndState.DONE
-        and not (missing or read.bad_blocks or read.bad or spec.sample),
-        "blocks": {
-            "selected": listing["selected"],
-            "read": read.blocks,
-            "bad": len(read.bad_blocks),
-            "missing": len(missing),
-            "filtered": listing["filtered"],
-            "repeated": listing["repeated"],
-            "left_out": listing["left_out"],
-            "not_of_the_layout": listing["strays"],
-        },
-        "records": {"read": read.records, "bad": read.bad, "lines": read.lines},
-        "bad_records": tally["bad_records"],
-        "bad_record_places": tally["bad_places"],
-        "bad_blocks": tally["bad_blocks"],
-        "missing_blocks": missing,
-        "not_of_the_layout": listing["stray_examples"],
-        "counters": dict(sorted(counters.items())),
-        "bytes": {"compressed": read.compressed_bytes, "raw": read.raw_bytes},
-        "tasks": {stage: len(found) for stage, found in conduct.commits.items()},
-        "attempts_lost": conduct.attempts_lost,
-        "pairs_mapped": sum(commit.pairs for commit in commits),
-        "spills": sum(commit.spills for commit in commits),
-        "seconds": round(seconds, 3),
-        "raw_mb_per_s": round(read.raw_bytes / 1e6 / seconds, 3) if seconds else None,
-    }
-
-
-def write_report(store: Store, job: str, report: dict[str, Any]) -> None:
-    """Keep the report with the job."""
-    store.write(layout.report_name(job), msgspec.json.format(msgspec.json.encode(report)))
-
-
-def read_report(store: Store, job: str) -> dict[str, Any] | None:
-    """The report that was kept, or None."""
-    try:
-        return msgspec.json.decode(store.read(layout.report_name(job)))
-    except ObjectMissing:
-        return None

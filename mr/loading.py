@@ -3,6 +3,7 @@
 file.py    file.py:Class    package.module:Class    the name of a bundled analysis
 """
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -10,6 +11,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from mr.analysis import Analysis
 from mr.errors import UsageError
@@ -36,10 +38,12 @@ def load_analysis(name: str) -> type[Analysis]:
             f"{name}: no bundled analysis of that name (there are: {known}); name a file.py, "
             "file.py:Class or package.module:Class."
         )
+    if not all(part.isidentifier() for part in source.split(".")):
+        raise UsageError(f"{name}: {source!r} is not a module's name.")
     try:
         module = importlib.import_module(source)
     except ModuleNotFoundError as error:
-        if error.name and source.startswith(error.name):
+        if error.name and f"{source}.".startswith(f"{error.name}."):
             raise UsageError(f"{name}: there is no module {error.name}.") from None
         raise
     return _pick(module, class_name, name)
@@ -68,15 +72,17 @@ def _pick(module: ModuleType, class_name: str, name: str) -> type[Analysis]:
         if not (inspect.isclass(found) and issubclass(found, Analysis)):
             raise UsageError(f"{name}: {class_name} is not an Analysis class there.")
         return found
-    classes = [
+    # Each once, however many names it has.
+    classes = dict.fromkeys(
         value
         for value in vars(module).values()
         if inspect.isclass(value)
         and issubclass(value, Analysis)
         and value.__module__ == module.__name__
-    ]
+    )
     # A class that another one's `then` names is a later step, not an analysis to start with.
     firsts = [one for one in classes if all(other.then is not one for other in classes)]
+    firsts = firsts or list(classes)
     if len(firsts) == 1:
         return firsts[0]
     if firsts:
@@ -85,8 +91,13 @@ def _pick(module: ModuleType, class_name: str, name: str) -> type[Analysis]:
     functions = {
         function: value
         for function in FUNCTIONS
-        if callable(value := getattr(module, function, None))
+        if callable(value := getattr(module, function, None)) and not _is_library(value)
     }
-    if functions.get("map") is map or "map" not in functions:
+    if "map" not in functions:
         raise UsageError(f"{name}: holds neither an Analysis class nor a function map.")
     return script_analysis(Path(name).stem.replace("-", "_"), functions)
+
+
+def _is_library(function: Any) -> bool:
+    """Whether it is only imported, as in `from functools import reduce`."""
+    return function is map or function is functools.reduce

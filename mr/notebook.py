@@ -1,13 +1,22 @@
-"""What Python and notebooks get from a job: a `Result` that iterates and shows itself."""
+"""Jobs from Python and notebooks: `run`, and the `Result` that iterates and shows itself."""
 
 import html
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike, fspath
 from typing import Any
 
 from mr import results
+from mr.analysis import Analysis, known_parameters
+from mr.config import load_settings, parse_share
+from mr.engines.local import scratch_folder
 from mr.errors import UsageError
-from mr.items import Line
+from mr.items import Item, Line
+from mr.job import EndState, failure_of
+from mr.launch import DEFAULT_MAX_BAD, Request, open_job_store, prepare_job, run_job
+from mr.parts import read_result
+from mr.progress import Display
+from mr.report import summary
 from mr.results import Columns, Items, Kind
 
 #: Rows of a result that its table shows.
@@ -15,6 +24,68 @@ ROWS_SHOWN = 20
 
 #: Characters of one cell that its table shows.
 CELL_CHARACTERS = 60
+
+
+def run(
+    analysis: type[Analysis] | str,
+    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    *,
+    filter: str | Mapping[str, Any] | None = None,
+    schema: str | None = None,
+    engine: str = "local",
+    parameters: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    reducers: int | None = None,
+    split_size: str | None = None,
+    sample: str | None = None,
+    limit_blocks: int | None = None,
+    max_bad_records: int | str = DEFAULT_MAX_BAD,
+    strict: bool = False,
+    store: str | None = None,
+    quiet: bool = False,
+) -> "Result":
+    """Run an analysis and return its result, as `mr-telemetry run` does with the same options.
+
+    `analysis` is a class (one from a notebook's cell too) or what the command line takes;
+    `filter` a file, its JSON form, or field names to allowed values. Sizes and shares are as on
+    the command line: `"500MB"`, `"1%"`.
+
+    Raises UsageError for what must be put right, JobFailed and TooManyBadRecords for a job that
+    fails, JobInterrupted when it is stopped.
+    """
+    from mr.loading import load_analysis
+
+    if engine != "local":
+        raise UsageError(f"engine {engine!r}: there is only 'local' in this version.")
+    name = analysis if isinstance(analysis, str) else analysis.__name__
+    loaded = load_analysis(analysis) if isinstance(analysis, str) else analysis
+    places = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    flags = {"store": store, "workers": workers, "reducers": reducers, "split_size": split_size}
+    settings = load_settings({k: str(v) for k, v in flags.items() if v is not None})
+    request = Request(
+        analysis=loaded,
+        name=name,
+        inputs=[fspath(place) for place in places],
+        schema=schema,
+        filter=filter,
+        parameters=known_parameters(loaded, parameters or {}),
+        sample=parse_share(sample) if sample is not None else None,
+        limit_blocks=limit_blocks,
+        max_bad_records=str(max_bad_records),
+        strict=strict,
+    )
+    jobs = open_job_store(settings.store)
+    spec, listing = prepare_job(request, settings, jobs)
+    with Display(listing.bytes, quiet=quiet) as display:
+        end, report = run_job(jobs, spec, settings, display)
+    if end.state is not EndState.DONE:
+        raise failure_of(end)
+
+    def items() -> Iterator[Item]:
+        with scratch_folder(jobs) as folder:
+            yield from read_result(jobs, spec, folder)
+
+    return Result(items, report)
 
 
 class Result:
@@ -73,7 +144,7 @@ class Result:
         try:
             import pandas
         except ImportError:
-            raise UsageError("to_pandas() needs pandas: pip install pandas") from None
+            raise UsageError("to_pandas() needs pandas: pip install 'mr-telemetry[notebook]'") from None
         items = list(self._items())
         columns = results.columns_of(items)
         cells = zip(*map(columns.row, items), strict=True) if items else ([] for _ in columns.names)
@@ -124,20 +195,7 @@ class Result:
         columns = results.columns_of(items)
         with results.integers_of_any_length():
             rows = [[_short(results.cell_text(c)) for c in columns.row(item)] for item in items]
-        return columns, rows, note + report_lines(self.report)
-
-
-def report_lines(report: dict[str, Any]) -> list[str]:
-    """Return what was read and what was not as one line, or none if the report does not say."""
-    names = {
-        "records": "records read",
-        "bad_records": "bad records",
-        "blocks": "blocks",
-        "bad_blocks": "bad blocks",
-        "missing": "missing blocks",
-    }
-    said = [f"{name}: {_number(report[key]):,}" for key, name in names.items() if key in report]
-    return ["; ".join(said)] if said else []
+        return columns, rows, [*note, *([summary(self.report)] if self.report else [])]
 
 
 def _dtype(kind: Kind, cells: Sequence[Any]) -> str | None:
@@ -149,13 +207,6 @@ def _dtype(kind: Kind, cells: Sequence[Any]) -> str | None:
     if kind == "string" and all(cell is None or results.is_utf8(cell) for cell in cells):
         return None
     return "object"
-
-
-def _number(count: Any) -> int:
-    """Return a count, which a report may give as a number, by reason, or as a list of places."""
-    if isinstance(count, dict):
-        return sum(count.values())
-    return len(count) if isinstance(count, list) else count
 
 
 def _short(text: str) -> str:

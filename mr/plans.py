@@ -8,9 +8,11 @@ begin. So a plan of any length is written streaming, in one object that is there
 all, and whoever holds a task's byte range reads that line alone.
 """
 
+import itertools
+import operator
 import struct
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -35,7 +37,10 @@ def write_plan(store: Store, name: str, lines: Iterable[Any]) -> None:
 
 
 class Plan:
-    """A written plan: its length, and each line's byte range. Raises ObjectMissing."""
+    """A written plan: its length, and each line's byte range.
+
+    Raises ObjectMissing, and FormatError for an object that is no plan.
+    """
 
     def __init__(self, store: Store, name: str, size: int) -> None:
         footer = store.read(name, start=max(0, size - _FOOTER.size))
@@ -43,9 +48,11 @@ class Plan:
             raise FormatError(f"{name}: not a plan.")
         _, self.tasks, start = _FOOTER.unpack(footer)
         self._store, self._name = store, name
+        end = size - _FOOTER.size
         self._offsets = array("Q")
-        self._offsets.frombytes(store.read(name, start=start, end=size - _FOOTER.size))
-        if len(self._offsets) != self.tasks + 1:
+        if end - start == (self.tasks + 1) * self._offsets.itemsize:
+            self._offsets.frombytes(store.read(name, start=start, end=end))
+        if not _is_index(self._offsets, start):
             raise FormatError(f"{name}: the plan's index is damaged.")
 
     def span(self, number: int) -> tuple[int, int]:
@@ -55,8 +62,27 @@ class Plan:
     def lines(self) -> Iterator[Any]:
         """Every line in order."""
         with self._store.open(self._name, end=self._offsets[-1]) as stream:
-            for line in stream:
-                yield msgspec.json.decode(line)
+            for start, end in itertools.pairwise(self._offsets):
+                yield _decode(stream.read(end - start), self._name, start, end)
+
+
+def _is_index(offsets: Sequence[int], end: int) -> bool:
+    """Whether these are starts of lines, of at least a byte each, and `end`."""
+    return (
+        len(offsets) > 0
+        and offsets[0] == 0
+        and offsets[-1] == end
+        and all(itertools.starmap(operator.lt, itertools.pairwise(offsets)))
+    )
+
+
+def _decode(data: bytes, name: str, start: int, end: int) -> Any:
+    try:
+        if data.endswith(b"\n"):
+            return msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    raise FormatError(f"{name}: bytes {start} to {end} are not a line of a plan.")
 
 
 def open_plan(store: Store, name: str) -> Plan | None:
@@ -69,7 +95,4 @@ def open_plan(store: Store, name: str) -> Plan | None:
 
 def read_line(store: Store, name: str, start: int, end: int) -> Any:
     """One line of a plan; raises FormatError when the range does not hold exactly one."""
-    try:
-        return msgspec.json.decode(store.read(name, start=start, end=end))
-    except msgspec.DecodeError as error:
-        raise FormatError(f"{name}: bytes {start} to {end} are not a line of a plan.") from error
+    return _decode(store.read(name, start=start, end=end), name, start, end)

@@ -57,7 +57,9 @@ _ESCAPE = re.compile(
 )
 #: Python refuses to convert longer digits (the lowest limit that can be set is 640).
 _INT_DIGITS = 600
-_NO_BRACKETS_OR_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
+_NOT_OPENING = bytes(set(range(256)) - set(b"[{"))
+_NOT_BRACKETS_OR_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
 
 
 @dataclass
@@ -190,11 +192,12 @@ class _Parser:
 
 def _is_surely_shallow(raw: bytes) -> bool:
     """Return whether valid JSON is certainly nested no deeper than `MAX_DEPTH`."""
-    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+    # Twice as fast as two counts; seldom is there more to do.
+    if len(raw.translate(None, _NOT_OPENING)) <= MAX_DEPTH:
         return True
     if b"\\" in raw:
-        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = raw.translate(None, _NO_BRACKETS_OR_QUOTES).replace(b'""', b"")
+        raw = _ESCAPED.sub(b"", raw)
+    brackets = raw.translate(None, _NOT_BRACKETS_OR_QUOTES).replace(b'""', b"")
     if b'"' in brackets:
         brackets = re.sub(rb'"[^"]*"', b"", brackets)
     levels = 0

@@ -29,6 +29,10 @@ OTHER = "OTHER"
 _UNCLEAN = re.compile(r"[^a-zA-Z0-9_/.]")
 
 
+def _is_component(value: str) -> bool:
+    return "/" not in value and value not in ("", ".", "..")
+
+
 def clean(value: str) -> str:
     """The value as it stands in a path."""
     return _UNCLEAN.sub("_", value)
@@ -60,10 +64,15 @@ class Dimensions(tuple):
             ) from None
 
     def __getattr__(self, name: str) -> str:
+        if name == "fields":  # while it is being unpickled
+            raise AttributeError(name)
         try:
             return self[name]
         except KeyError as error:
             raise AttributeError(error.args[0]) from None
+
+    def __getnewargs__(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return self.fields, tuple(self)
 
     def keys(self) -> tuple[str, ...]:
         """The field names, so that `dict(dimensions)` works."""
@@ -85,10 +94,13 @@ class Allowed:
 
     @property
     def spellings(self) -> list[str] | None:
-        """Every name that a folder of an allowed value can have; None for a range or any."""
-        if self.values is None:
+        """Every name that a folder of an allowed value can have; None where only a look tells.
+
+        That is for a range and for any, and for values with a `_`, which may stand for others.
+        """
+        if self.values is None or any("_" in value for value in self._clean_values):
             return None
-        return sorted({*self.values, *map(clean, self.values)})
+        return sorted(value for value in self._clean_values if _is_component(value))
 
     @cached_property
     def _clean_values(self) -> frozenset[str]:
@@ -190,24 +202,28 @@ def _allowed_from_json(value: Any, where: str) -> Allowed:
 
 def parse_schema(data: Any, where: str = "schema") -> Schema:
     """A schema from its JSON form; `where` names it in errors. Raises SchemaError."""
+    named = _parse_dimensions(data, where)
+    if len(named) < IN_FILE_NAME:
+        raise SchemaError(f"{where}: needs at least {IN_FILE_NAME} dimensions.")
+    return Schema(tuple(named), tuple(named.values()))
+
+
+def _parse_dimensions(data: Any, where: str) -> dict[str, Allowed]:
     if not isinstance(data, Mapping) or not isinstance(data.get("dimensions"), list):
         raise SchemaError(f'{where}: must be an object with a list "dimensions".')
     if data.get("version") != 1:
         raise SchemaError(f"{where}: version is {data.get('version')!r}; only 1 is known.")
-    fields, allowed = [], []
+    named: dict[str, Allowed] = {}
     for number, dimension in enumerate(data["dimensions"], 1):
         if not isinstance(dimension, Mapping) or not isinstance(dimension.get("field_name"), str):
             raise SchemaError(f'{where}: dimension {number} has no "field_name".')
         field = dimension["field_name"]
-        if field in fields:
+        if field in named:
             raise SchemaError(f"{where}: {field} stands there twice.")
         if "allowed_values" not in dimension:
             raise SchemaError(f'{where}: {field} has no "allowed_values".')
-        fields.append(field)
-        allowed.append(_allowed_from_json(dimension["allowed_values"], f"{where}: {field}"))
-    if len(fields) < IN_FILE_NAME:
-        raise SchemaError(f"{where}: needs at least {IN_FILE_NAME} dimensions.")
-    return Schema(tuple(fields), tuple(allowed))
+        named[field] = _allowed_from_json(dimension["allowed_values"], f"{where}: {field}")
+    return named
 
 
 def parse_filter(data: Any, schema: Schema, where: str = "filter") -> Schema:
@@ -217,8 +233,7 @@ def parse_filter(data: Any, schema: Schema, where: str = "filter") -> Schema:
     Raises SchemaError, also for a field that the schema does not have.
     """
     if isinstance(data, Mapping) and "dimensions" in data:
-        parsed = parse_schema(data, where)
-        named = dict(zip(parsed.fields, parsed.allowed, strict=True))
+        named = _parse_dimensions(data, where)
     elif isinstance(data, Mapping):
         named = {
             field: _allowed_from_json(value, f"{where}: {field}") for field, value in data.items()
@@ -238,12 +253,12 @@ def read_json(path: str | Path) -> Any:
     """The JSON of a schema or filter file; raises SchemaError with the place of the mistake."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path}: cannot be read: {error}.") from None
     except json.JSONDecodeError as error:
         raise SchemaError(
             f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SchemaError(f"{path}: cannot be read: {error}.") from None
 
 
 def load_schema(path: str | Path | None = None) -> Schema:
@@ -258,6 +273,6 @@ def load_filter(source: str | Path | Mapping[str, Any] | None, schema: Schema) -
     """The filter of a file or a mapping; without one a filter that allows everything."""
     if source is None:
         return parse_filter({}, schema)
-    if isinstance(source, Mapping):
-        return parse_filter(source, schema)
-    return parse_filter(read_json(source), schema, str(source))
+    if isinstance(source, str | Path):
+        return parse_filter(read_json(source), schema, str(source))
+    return parse_filter(source, schema)

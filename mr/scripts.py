@@ -45,8 +45,9 @@ class Context:
     def writecsv(self, row: Any) -> None:
         """Write a row as one line of comma-separated values."""
         out = io.StringIO()
-        csv.writer(out, lineterminator="").writerow(row)
-        self.writeline(out.getvalue())
+        # With this ending every line break within a field is quoted, of whatever kind.
+        csv.writer(out, lineterminator="\r\n").writerow(row)
+        self.writeline(out.getvalue().removesuffix("\r\n"))
 
     def take(self) -> list[Item]:
         """What was written since the last call."""

@@ -1,9 +1,9 @@
 """The shuffle: sorted runs by partition, spilled and merged in bounded memory.
 
 A run is a sequence of frames. A frame is a 32-bit little-endian length and that many bytes of
-zstd over a MessagePack list of entries `[key, values, origins]`: the encoded key, some of its
-values (encoded) in order of emission, and for a later step, one origin for each value (else []).
-Entries are sorted by key; a key with many values spans frames. A map task's object is its
+zstd (with its checksum) over a MessagePack list of entries `[key, values, origins]`: the encoded
+key, some of its values (encoded) in order of emission, and for a later step, one origin for each
+value (else []). Entries are sorted by key; a key with many values spans frames. A map task's object is its
 partitions' runs one after the other; its commit says where each begins.
 
 Runs merge stably by (key, number of the run, order of emission), so that values come in the order
@@ -25,6 +25,7 @@ import zstandard
 
 from mr import keys, values
 from mr.errors import AnalysisError, FormatError, ShortRead
+from mr.items import as_pair
 
 #: A frame is closed at this many bytes, so that 128 runs being merged hold little memory each.
 FRAME_BYTES = 64 * 1024
@@ -45,9 +46,9 @@ _ZSTD_LEVEL = 1
 _LENGTH = struct.Struct("<I")
 
 #: Encoded key, encoded values, origins.
-Entry = tuple[bytes, list[bytes], list[bytes]]
+Entry = tuple[bytes, Iterable[bytes], list[bytes]]
 #: Runs user code on one key's values: yields the combined values, encoded.
-Combine = Callable[[bytes, Iterable[bytes]], list[bytes]]
+Combine = Callable[[bytes, Iterable[bytes]], Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class RunWriter:
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
+        self._compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress
         self._encode = msgspec.msgpack.Encoder().encode
         self._entries: list[Entry] = []
         self._size = 0
@@ -114,14 +115,16 @@ def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Entry]:
     Raises ShortRead when the stream ends before that, FormatError when a frame is damaged.
     """
     decompress = zstandard.ZstdDecompressor().decompress
-    decode = msgspec.msgpack.Decoder(list[Entry]).decode
+    decode = msgspec.msgpack.Decoder(list[tuple[bytes, list[bytes], list[bytes]]]).decode
     while length > 0:
         (size,) = _LENGTH.unpack(_read_exactly(stream, _LENGTH.size, where))
-        frame = _read_exactly(stream, size, where)
         length -= _LENGTH.size + size
+        if length < 0:
+            raise FormatError(f"{where}: a frame of the run is longer than the run.")
+        frame = _read_exactly(stream, size, where)
         try:
-            entries = decode(decompress(frame))
-        except (zstandard.ZstdError, msgspec.DecodeError) as error:
+            entries = decode(decompress(frame, allow_extra_data=False))
+        except (zstandard.ZstdError, msgspec.DecodeError, MemoryError) as error:
             raise FormatError(f"{where}: a frame of the run is damaged: {error}.") from error
         yield from entries
 
@@ -209,7 +212,7 @@ class FileRun:
 class MapBuffer:
     """Takes what a map task emits; writes its runs, sorted and by partition.
 
-    `partition_of` maps a key and its encoding to a partition; `combine` (or None) shrinks one
+    `partition_of` maps an encoded key to a partition; `combine` (or None) shrinks one
     key's values; spills go to `folder`. With `ordered` every value keeps its `origin`.
     """
 
@@ -269,7 +272,7 @@ class MapBuffer:
 
     def _combine_key(self, key: bytes, found: list[bytes]) -> None:
         before = sum(map(len, found)) + VALUE_OVERHEAD_BYTES * len(found)
-        combined = self._combine(key, found) if self._combine else found
+        combined = list(self._combine(key, found)) if self._combine else found
         self._values[key] = combined
         # Where combining frees little, wait longer before the next try: else it is quadratic.
         if 2 * len(combined) > self._combine_values:
@@ -336,24 +339,20 @@ class MapBuffer:
 
 def combiner(combine: Callable[[Any, Iterator[Any]], Iterable[Any] | None], name: str) -> Combine:
     """An analysis's `combine` as a function of encoded values; errors name the analysis."""
+    where = f"{name}.combine"
 
-    def run(key: bytes, found: Iterable[bytes]) -> list[bytes]:
-        combined = []
+    def run(key: bytes, found: Iterable[bytes]) -> Iterator[bytes]:
         for pair in combine(keys.decode(key), map(values.decode, found)) or ():
-            other, value = as_pair(pair, f"{name}.combine")
-            if keys.encode(other) != key:
+            other, value = as_pair(pair, where)
+            try:
+                encoded, data = keys.encode(other), values.encode(value)
+            except AnalysisError as error:
+                raise AnalysisError(f"{where} yielded the key {other!r:.200}: {error}") from None
+            if encoded != key:
                 raise AnalysisError(
-                    f"{name}.combine yielded the key {other!r} for {keys.decode(key)!r}; it must "
-                    "yield pairs of the key that it was given."
+                    f"{where} yielded the key {other!r:.200} for {keys.decode(key)!r:.200}; it "
+                    "must yield pairs of the key that it was given."
                 )
-            combined.append(values.encode(value))
-        return combined
+            yield data
 
     return run
-
-
-def as_pair(found: Any, where: str) -> tuple[Any, Any]:
-    """What user code yielded, as key and value; raises AnalysisError when it is no pair."""
-    if isinstance(found, tuple) and len(found) == 2:
-        return found
-    raise AnalysisError(f"{where} yielded {found!r:.200}; it must yield (key, value) pairs.")

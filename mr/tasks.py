@@ -5,6 +5,7 @@ byte range, nothing that a worker must trust: everything else is read from the w
 """
 
 import enum
+import re
 from dataclasses import dataclass
 
 import msgspec
@@ -14,6 +15,11 @@ from mr.errors import FormatError
 
 #: The only message version that this code writes and reads.
 VERSION = 1
+#: No plan is as long as this; beyond it no file has offsets.
+MOST_BYTES = 2**63
+
+_STAGE = re.compile(r"[1-9][0-9]{0,2}-(map|reduce)")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class TaskState(enum.Enum):
@@ -69,17 +75,18 @@ def decode_task(body: bytes) -> Task:
     """The task of a message body; raises FormatError for anything that is not one."""
     try:
         message = msgspec.json.decode(body, type=_Message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"a message is not a task: {error}.") from None
     task = message.task
     if message.version != VERSION:
         raise FormatError(f"a message has version {message.version}; only {VERSION} is known.")
     layout.checked_id(task.job)
-    step, _, kind = task.stage.partition("-")
-    if not step.isascii() or not step.isdigit() or kind not in ("map", "reduce"):
-        raise FormatError(f"a message names the stage {task.stage!r}.")
-    if not (task.number >= 0 and 0 <= task.start < task.end) or len(task.bundle) != 64:
-        raise FormatError("a message's numbers or digest are out of range.")
+    if not _STAGE.fullmatch(task.stage):
+        raise FormatError(f"a message names the stage {task.stage!r:.200}.")
+    if not (0 <= task.number < layout.MOST_TASKS and 0 <= task.start < task.end < MOST_BYTES):
+        raise FormatError("a message's numbers are out of range.")
+    if not _DIGEST.fullmatch(task.bundle):
+        raise FormatError("a message's digest is not one.")
     return task
 
 
@@ -109,5 +116,5 @@ def decode_event(body: bytes) -> Event:
     """The event of a message body; raises FormatError."""
     try:
         return msgspec.json.decode(body, type=Event)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"a message is not an event: {error}.") from None

@@ -21,7 +21,9 @@ MANNERS = [
 
 def test_counts_by_system_as_the_truth_says(command, tree, tmp_path):
     """The bundled analysis gives the numbers that the generator wrote, and its report says so."""
-    done = command("run", "os_distribution", tree.path, "-o", "out.jsonl", "--report", "report.json")
+    done = command(
+        "run", "os_distribution", tree.path, "-o", "out.jsonl", "--report", "report.json"
+    )
 
     assert done.code == 0, done.err
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]

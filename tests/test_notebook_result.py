@@ -11,12 +11,25 @@ from mr.items import Line, Pair
 from mr.notebook import CELL_CHARACTERS, ROWS_SHOWN, Result
 
 REPORT = {
-    "records": 12345,
-    "bad_records": {"no tab": 2, "not UTF-8": 1},
-    "blocks": 7,
-    "bad_blocks": [{"block": "b", "reason": "truncated"}],
-    "missing": [],
+    "records": {"read": 12345, "bad": 3, "lines": 12348},
+    "blocks": {
+        "selected": 8,
+        "read": 7,
+        "bad": 1,
+        "missing": 1,
+        "filtered": 0,
+        "left_out": 0,
+        "not_of_the_layout": 0,
+    },
+    "bytes": {"raw": 2_500_000, "compressed": 250_000},
+    "sample": None,
+    "seconds": 2.0,
+    "raw_mb_per_s": 1.25,
 }
+SUMMARY = (
+    "Read 12,345 records of 7 blocks (2.5 MB raw) in 2.0 s, 1 MB/s. Not covered: 3 bad records "
+    "skipped, 1 bad blocks read as far as possible, 1 blocks missing."
+)
 
 
 def result(*items, report=None):
@@ -131,7 +144,7 @@ def test_it_shows_a_table_and_what_was_read():
         "key    value",
         "Linux  1",
         "WINNT  20",
-        "records read: 12,345; bad records: 3; blocks: 7; bad blocks: 1; missing blocks: 0",
+        SUMMARY,
     ]
 
 
@@ -165,7 +178,7 @@ def test_html_is_escaped():
 
     assert "<td>&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;</td><td>a &amp; b</td>" in shown
     assert "<td>&lt;b&gt;</td>" in shown
-    assert "<p>records read: 12,345; " in shown
+    assert f"<p>{SUMMARY}</p>" in shown
 
 
 def test_cells_are_one_short_line():

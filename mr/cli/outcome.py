@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 
+from mr import items
 from mr.engines.local import scratch_folder
-from mr.errors import JobFailed, TooManyBadRecords, UsageError
-from mr.job import End, EndState, read_result
+from mr.errors import UsageError
+from mr.job import End, EndState, failure_of
+from mr.parts import read_result, result_parts
+from mr.report import summary
 from mr.results import FORMATS, check_output, format_of, write_file, write_items
 from mr.spec import JobSpec
 from mr.store import DirectoryStore
@@ -69,8 +72,7 @@ def finish(
     if output.report is not None:
         Path(output.report).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if end.state is not EndState.DONE:
-        kind = TooManyBadRecords if end.exit_code == TooManyBadRecords.exit_code else JobFailed
-        raise kind(end.reason)
+        raise failure_of(end)
     write_result(store, spec, output)
     if not quiet:
         click.echo(summary(report), err=True)
@@ -95,8 +97,6 @@ def write_result(store: DirectoryStore, spec: JobSpec, output: Output) -> None:
 
 def write_parts(store: DirectoryStore, spec: JobSpec, folder: Path, name: str) -> None:
     """Write each part of the result as a file of its own; each is sorted by key."""
-    from mr import items
-    from mr.job import result_parts
 
     claim_folder(folder, spec.job)
     ending = FORMATS[name][0]
@@ -128,31 +128,3 @@ def claim_folder(folder: Path, job: str | None) -> None:
             claim.write_text(f"{job}\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}.") from None
-
-
-def summary(report: dict[str, Any]) -> str:
-    """What the result covers, in a sentence or two."""
-    blocks, records = report["blocks"], report["records"]
-    if not blocks["selected"] and not blocks["missing"]:
-        text = "No block matches the filter, so the result is empty"
-        return f"{text} ({blocks['filtered']} blocks were left out by it)."
-    rate = report["raw_mb_per_s"] or 0
-    text = (
-        f"Read {records['read']:,} records of {blocks['read']:,} blocks "
-        f"({report['bytes']['raw'] / 1e6:,.1f} MB raw) in {report['seconds']:.1f} s, "
-        f"{rate:,.0f} MB/s."
-    )
-    gaps = [
-        f"{count:,} {what}"
-        for count, what in (
-            (records["bad"], "bad records skipped"),
-            (blocks["bad"], "bad blocks read as far as possible"),
-            (blocks["missing"], "blocks missing"),
-            (blocks["left_out"], "blocks left out by --limit-blocks"),
-            (blocks["not_of_the_layout"], "files not of the layout ignored"),
-        )
-        if count
-    ]
-    if report["sample"]:
-        gaps.append(f"a sample of {report['sample']:.2%} only")
-    return text + (f" Not covered: {', '.join(gaps)}." if gaps else "")

@@ -18,10 +18,10 @@ def command(job: str, output: str, format_: str | None, report: str | None, **op
     A job that is done gives its result once more.
     """
     from mr.cli.outcome import Output, finish
-    from mr.cli.progress import Display
     from mr.config import load_settings
     from mr.errors import FormatError, ObjectMissing, UsageError
     from mr.launch import open_job_store, run_job
+    from mr.progress import Display
     from mr.spec import read_spec
 
     settings = load_settings({name: options[name] for name in ("store", "workers")})

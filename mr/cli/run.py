@@ -45,7 +45,6 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
     schema's first dimension, or a block's file.
     """
     from mr.cli.outcome import Output, finish
-    from mr.cli.progress import Display
     from mr.config import load_settings, parse_share
     from mr.launch import (
         Request,
@@ -55,6 +54,7 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
         run_job,
     )
     from mr.loading import load_analysis
+    from mr.progress import Display
 
     listed = read_input_list(options["input_list"])
     need_inputs(options["inputs"], listed)

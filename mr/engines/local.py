@@ -11,18 +11,8 @@ from typing import Any, Protocol
 
 from mr.child import Progress
 from mr.errors import JobInterrupted
-from mr.job import (
-    Conduct,
-    End,
-    EndState,
-    Observer,
-    conduct_job,
-    job_report,
-    read_end,
-    read_report,
-    tidy,
-    write_report,
-)
+from mr.job import Conduct, End, EndState, Observer, conduct_job, read_end, tidy
+from mr.report import job_report, read_report, write_report
 from mr.spec import JobSpec
 from mr.store import DirectoryStore
 from mr.taskqueue import MemoryQueue

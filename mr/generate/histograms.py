@@ -75,8 +75,8 @@ class _WithLogSums:
         return f"{self.start}{total}, {logs!r}, {squares!r}, -1, -1]"
 
 
-#: A rendered histogram: `text(draw)` is its member of "histograms"; `draw`, from 0 up to 1, sets the
-#: statistics.
+#: A rendered histogram: `text(draw)` is its member of "histograms", its statistics set by `draw`,
+#: which is from 0 up to 1.
 Histogram = _Fixed | _WithSquares | _WithSum | _WithLogSums
 
 

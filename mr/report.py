@@ -1,0 +1,100 @@
+"""The report: what a job read, counted and left out."""
+
+from typing import Any
+
+import msgspec
+
+from mr import layout
+from mr.errors import ObjectMissing
+from mr.job import Conduct, End, EndState, stage_tally
+from mr.spec import JobSpec
+from mr.store import Store
+from mr.tally import add_counts, to_json
+
+
+def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dict[str, Any]:
+    """What the job read, counted and left out, as JSON values."""
+    read = stage_tally(conduct, layout.stage_id(1, "map"))
+    counters: dict[str, int] = {}
+    for stage in conduct.commits:
+        add_counts(counters, stage_tally(conduct, stage).counters)
+    listing = spec.listing
+    missing = listing["missing"] + read.missing
+    tally = to_json(read)
+    commits = [commit for stage in conduct.commits.values() for commit in stage.values()]
+    return {
+        "job": spec.job,
+        "analysis": spec.analysis,
+        "inputs": spec.inputs,
+        "filter": spec.filter,
+        "sample": spec.sample,
+        "state": end.state.value,
+        "reason": end.reason,
+        "complete": end.state is EndState.DONE
+        and not (missing or read.bad_blocks or read.bad or spec.sample),
+        "blocks": {
+            "selected": listing["selected"],
+            "read": read.blocks,
+            "bad": len(read.bad_blocks),
+            "missing": len(missing),
+            "filtered": listing["filtered"],
+            "repeated": listing["repeated"],
+            "left_out": listing["left_out"],
+            "not_of_the_layout": listing["strays"],
+        },
+        "records": {"read": read.records, "bad": read.bad, "lines": read.lines},
+        "bad_records": tally["bad_records"],
+        "bad_record_places": tally["bad_places"],
+        "bad_blocks": tally["bad_blocks"],
+        "missing_blocks": missing,
+        "not_of_the_layout": listing["stray_examples"],
+        "counters": dict(sorted(counters.items())),
+        "bytes": {"compressed": read.compressed_bytes, "raw": read.raw_bytes},
+        "tasks": {stage: len(found) for stage, found in conduct.commits.items()},
+        "attempts_lost": conduct.attempts_lost,
+        "pairs_mapped": sum(commit.pairs for commit in commits),
+        "spills": sum(commit.spills for commit in commits),
+        "seconds": round(seconds, 3),
+        "raw_mb_per_s": round(read.raw_bytes / 1e6 / seconds, 3) if seconds else None,
+    }
+
+
+def write_report(store: Store, job: str, report: dict[str, Any]) -> None:
+    """Keep the report with the job."""
+    store.write(layout.report_name(job), msgspec.json.format(msgspec.json.encode(report)))
+
+
+def read_report(store: Store, job: str) -> dict[str, Any] | None:
+    """The report that was kept, or None."""
+    try:
+        return msgspec.json.decode(store.read(layout.report_name(job)))
+    except ObjectMissing:
+        return None
+
+
+def summary(report: dict[str, Any]) -> str:
+    """What the result covers, in a sentence or two."""
+    blocks, records = report["blocks"], report["records"]
+    if not blocks["selected"] and not blocks["missing"]:
+        text = "No block matches the filter, so the result is empty"
+        return f"{text} ({blocks['filtered']} blocks were left out by it)."
+    rate = report["raw_mb_per_s"] or 0
+    text = (
+        f"Read {records['read']:,} records of {blocks['read']:,} blocks "
+        f"({report['bytes']['raw'] / 1e6:,.1f} MB raw) in {report['seconds']:.1f} s, "
+        f"{rate:,.0f} MB/s."
+    )
+    gaps = [
+        f"{count:,} {what}"
+        for count, what in (
+            (records["bad"], "bad records skipped"),
+            (blocks["bad"], "bad blocks read as far as possible"),
+            (blocks["missing"], "blocks missing"),
+            (blocks["left_out"], "blocks left out by --limit-blocks"),
+            (blocks["not_of_the_layout"], "files not of the layout ignored"),
+        )
+        if count
+    ]
+    if report["sample"]:
+        gaps.append(f"a sample of {report['sample']:.2%} only")
+    return text + (f" Not covered: {', '.join(gaps)}." if gaps else "")

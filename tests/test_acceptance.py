@@ -1,0 +1,124 @@
+"""The main job from the built wheel, outside the checkout: nothing of the source tree helps it."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mr.generate import generate
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of a clean copy of the source, so that no stale build joins in."""
+    copy = tmp_path_factory.mktemp("source")
+    names = ("mr", "analyses", "conf", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+    subprocess.run(["cp", "-r", *(ROOT / name for name in names), copy], check=True)
+    out = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, copy]
+    subprocess.run(build, check=True, capture_output=True)
+    (found,) = out.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, installed apart from the checkout (its dependencies are this environment's)."""
+    target = tmp_path_factory.mktemp("installed")
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    return target
+
+
+@pytest.fixture
+def run(installed: Path, tmp_path: Path):
+    """Run the installed command, in an empty folder with an empty home."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(installed),
+        "HOME": str(tmp_path / "home"),
+        "MR_TELEMETRY_STORE": str(tmp_path / "jobs"),
+    }
+
+    def call(*arguments: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, installed / "bin" / "mr-telemetry", *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+
+    return call
+
+
+def test_wheel_holds_every_module(wheel):
+    """A subpackage that setup.cfg forgets works in a checkout and is missing from the wheel."""
+    held = set(zipfile.ZipFile(wheel).namelist())
+
+    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mr").rglob("*.py")}
+    expected |= {f"mr/analyses/{path.name}" for path in (ROOT / "analyses").glob("*.py")}
+    expected |= {f"mr/conf/{path.name}" for path in (ROOT / "conf").glob("*.*")}
+    assert len(expected) > 40
+    assert expected <= held
+    assert not any(name.startswith(("analyses/", "conf/", "tests/")) for name in held)
+
+
+def test_main_job_runs_from_the_wheel(run, installed, tmp_path):
+    """Generated blocks give exactly the numbers that were generated, by the installed package."""
+    generated = run("generate", "blocks", "--size", "5MB", "--seed", 7, "--report", "truth.json")
+    truth = json.loads((tmp_path / "truth.json").read_text())
+
+    done = run("run", "os_distribution", "blocks", "-o", "out.jsonl", "--report", "report.json")
+
+    assert generated.returncode == done.returncode == 0, done.stderr.decode()
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows == sorted(map(list, truth["written"]["by_os"].items()))
+    assert sum(count for _, count in rows) == truth["written"]["good"] > 80
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["records"]["read"] == truth["written"]["good"]
+    where = run("run", "os_distribution", "nowhere")
+    assert where.returncode == 2
+    assert b"nowhere" in where.stderr
+
+
+def test_the_installed_package_is_what_runs(installed, tmp_path):
+    """The acceptance tests would say nothing if they ran the checkout's code."""
+    code = "import mr, mr.analyses; print(mr.__file__); print(mr.analyses.__path__[0])"
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert all(Path(line).is_relative_to(installed) for line in shown.stdout.split())
+
+
+def test_same_seed_same_bytes_from_the_wheel(run, tmp_path):
+    """The command writes the same tree as the function does, for the same seed."""
+    run("generate", "blocks", "--size", "1MB", "--seed", 11)
+    generate(tmp_path / "again", size=1_000_000, seed=11)
+
+    def contents(root: Path) -> dict[str, bytes]:
+        files = (path for path in root.rglob("*") if path.is_file())
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+    found = contents(tmp_path / "blocks")
+    assert len(found) > 10
+    assert found == contents(tmp_path / "again")
+
+
+def test_a_missing_record_would_be_noticed(run, tmp_path):
+    """The numbers come from the blocks: one block less gives less."""
+    truth = generate(tmp_path / "blocks", size=2_000_000, seed=5)
+    whole = run("run", "os_distribution", "blocks")
+    next(path for path in sorted((tmp_path / "blocks").rglob("*")) if path.is_file()).unlink()
+
+    less = run("run", "os_distribution", "blocks")
+
+    def total(done: subprocess.CompletedProcess) -> int:
+        return sum(json.loads(line)[1] for line in done.stdout.splitlines())
+
+    assert total(whole) == truth.written.good
+    assert 0 < total(less) < total(whole)
