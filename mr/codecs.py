@@ -45,7 +45,7 @@ class Damage:
     offset: int
 
     def __str__(self) -> str:
-        return f"{self.reason} at byte {self.offset:,}"
+        return f"{self.reason} at compressed byte {self.offset:,}" if self.offset else self.reason
 
 
 def kind_of(head: bytes, name: str) -> str | None:
@@ -72,7 +72,8 @@ def decompress(
     """Yield a block's decompressed bytes, in pieces of at most `OUTPUT_BYTES`.
 
     `reopen` opens the block from its start; it is called again when the block turns out corrupt,
-    so that every byte `xz -dc` would write is delivered. Damage (an empty block, a truncated or
+    so that every byte `xz -dc` would write is delivered (but for one at most, where the decoder
+    finds the damage together with the last byte). Damage (an empty block, a truncated or
     corrupt one, bytes after its end) is reported once, after the last piece.
     """
     delivered = 0
@@ -213,7 +214,7 @@ def _decode(
             try:
                 output = decoder.decompress(data, output_bytes)
             except (lzma.LZMAError, zlib.error) as error:
-                raise _CorruptError(Damage(f"corrupt ({error})", offset)) from error
+                raise _CorruptError(Damage(_reason(error), offset)) from error
             if output:
                 yield output
             if decoder.eof:
@@ -226,6 +227,12 @@ def _decode(
         report(Damage("truncated", end))
     elif padding_bytes % _PADDING_UNIT[kind]:
         report(Damage("trailing garbage", end - padding_bytes))
+
+
+def _reason(error: Exception) -> str:
+    """Say why a decoder failed."""
+    detail = str(error).rpartition(": ")[2]  # zlib begins with "Error -3 while decompressing"
+    return "corrupt" if detail == "Corrupt input data" else f"corrupt ({detail.lower()})"
 
 
 class _GzipDecoder:

@@ -97,7 +97,7 @@ def commits_prefix(job: str, stage: str = "") -> str:
 
 def failure_name(job: str, task: str, attempt: str) -> str:
     """Where one counted failure of a task is told."""
-    return f"{failures_prefix(job, task)}{checked_id(attempt)}"
+    return f"{failures_prefix(job, checked_id(task))}{checked_id(attempt)}"
 
 
 def failures_prefix(job: str, task: str = "") -> str:

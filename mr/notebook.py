@@ -9,7 +9,6 @@ from typing import Any
 from mr import results
 from mr.analysis import Analysis, known_parameters
 from mr.config import load_settings, parse_share
-from mr.engines.local import scratch_folder
 from mr.errors import UsageError
 from mr.items import Item, Line
 from mr.job import EndState, failure_of
@@ -18,6 +17,7 @@ from mr.parts import read_result
 from mr.progress import Display
 from mr.report import summary
 from mr.results import Columns, Items, Kind
+from mr.scratch import scratch_folder
 
 #: Rows of a result that its table shows.
 ROWS_SHOWN = 20

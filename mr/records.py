@@ -458,7 +458,7 @@ def split_lines(
     """Cut pieces of a block at newlines, as `read_lines` does.
 
     A line over `max_line_bytes` is skipped and counted as bad. A last line without a newline
-    counts unless the block is damaged.
+    counts unless the block is damaged: then it counts only if it is good, so surely whole.
     """
     number = 1
     tail: list[bytes] = []  # the start of a line, in pieces
@@ -486,12 +486,15 @@ def split_lines(
             tail.clear()
         elif end < len(piece):
             tail.append(piece[end:])
-    if tail_bytes and account.damage is None:
+    last = b"".join(tail)
+    if account.damage is not None and (not last or check_line(last) is not None):
+        return
+    if tail_bytes:
         account.lines += 1
-        if tail_bytes > max_line_bytes:
-            account.add_bad(number, TOO_LONG)
-        else:
-            yield number, b"".join([*tail, b"\n"])
+    if tail_bytes > max_line_bytes:
+        account.add_bad(number, TOO_LONG)
+    elif tail_bytes:
+        yield number, last + b"\n"
 
 
 def _good_lines(

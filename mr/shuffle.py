@@ -3,8 +3,8 @@
 A run is a sequence of frames. A frame is a 32-bit little-endian length and that many bytes of
 zstd (with its checksum) over a MessagePack list of entries `[key, values, origins]`: the encoded
 key, some of its values (encoded) in order of emission, and for a later step, one origin for each
-value (else []). Entries are sorted by key; a key with many values spans frames. A map task's object is its
-partitions' runs one after the other; its commit says where each begins.
+value (else []). Entries are sorted by key; a key with many values spans frames. A map task's
+object is its partitions' runs one after the other; its commit says where each begins.
 
 Runs merge stably by (key, number of the run, order of emission), so that values come in the order
 of the input. In a second step the order of the input is that of the first step's keys, whatever

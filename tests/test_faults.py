@@ -71,7 +71,7 @@ def test_worker_killed_in_mid_task_changes_nothing(
     )  # fmt: skip
     killed = 0
     while killed < 3:
-        wait_until(lambda: commits(store) > done_before, "a commit")
+        wait_until(lambda seen=done_before: commits(store) > seen, "a commit")
         done_before = commits(store)
         for child in children(run.pid)[:1]:
             os.kill(child, signal.SIGKILL)
@@ -104,6 +104,7 @@ def test_command_killed_leaves_a_job_that_resume_finishes(
     run.communicate()
 
     wait_until(lambda: all(map(gone, workers)), "the end of the workers")
+    scratch = list(store.glob(".scratch/*"))
     (job,) = unfinished(command)
     resumed = command("resume", job, "--report", "resumed.json")
 
@@ -112,9 +113,15 @@ def test_command_killed_leaves_a_job_that_resume_finishes(
     report = json.loads((tmp_path / "resumed.json").read_text())
     assert report["records"]["read"] == tree.truth.written.good
     assert report["counters"]["seen"] == tree.truth.written.good
+    assert len(scratch) == 1
+    command("jobs", "--clean")
+    assert list(store.glob(".scratch/*")) == []
 
 
-def test_ctrl_c_leaves_a_job_that_resume_finishes(command, environment, store, tree, tmp_path):
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_a_job_that_resume_finishes(
+    command, environment, store, tree, tmp_path, sign
+):
     """Ctrl-C exits with 130 and names the job; `resume` goes on, and gives its result again."""
     expected = command("run", JOBS / "combined.py", tree.path)
     before = commits(store)
@@ -122,7 +129,7 @@ def test_ctrl_c_leaves_a_job_that_resume_finishes(command, environment, store, t
         environment, tmp_path, "run", JOBS / "combined.py", tree.path, *SLOW, "--split-size", "60KB"
     )
     wait_until(lambda: commits(store) > before + 1, "the second commit")
-    run.send_signal(signal.SIGINT)
+    run.send_signal(sign)
     out, err = run.communicate(timeout=COMMAND_TIMEOUT_S)
 
     (job,) = unfinished(command)

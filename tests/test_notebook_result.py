@@ -121,7 +121,7 @@ def test_to_pandas_without_pandas_says_what_to_install(monkeypatch):
     """A missing library is one clear sentence."""
     monkeypatch.setitem(sys.modules, "pandas", None)
 
-    with pytest.raises(UsageError, match="pip install pandas"):
+    with pytest.raises(UsageError, match=r"mr-telemetry\[notebook\]"):
         result(Pair(1, 1)).to_pandas()
 
 

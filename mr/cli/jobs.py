@@ -18,6 +18,7 @@ def command(jobs: tuple[str, ...], clean: bool, **options) -> None:
     from mr.errors import UsageError
     from mr.jobs import list_jobs, remove_job
     from mr.launch import open_job_store
+    from mr.scratch import sweep_scratch
 
     settings = load_settings({"store": options["store"]})
     store = open_job_store(settings.store)
@@ -43,5 +44,6 @@ def command(jobs: tuple[str, ...], clean: bool, **options) -> None:
     for status in ended:
         remove_job(store, status.spec.job)
     store.sweep()
+    sweep_scratch(store)
     kept = len(found) - len(ended)
     click.echo(f"Removed {len(ended)} jobs from {settings.store}; {kept} are left.", err=True)

@@ -1,6 +1,7 @@
 """`mr-telemetry`: finds the command, and turns our errors into one sentence and an exit code."""
 
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -67,6 +68,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exits with 0, 1, 2, 3 or 130 (see the manual)."""
+    # Being told to stop is Ctrl-C from afar: what is done is kept, and can be resumed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cli.main(prog_name="mr-telemetry", standalone_mode=False)
         sys.stdout.flush()

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from mr import items
-from mr.engines.local import scratch_folder
-from mr.errors import UsageError
+from mr.errors import JobFailed, MrError, UsageError
 from mr.job import End, EndState, failure_of
 from mr.parts import read_result, result_parts
 from mr.report import summary
 from mr.results import FORMATS, check_output, format_of, write_file, write_items
+from mr.scratch import scratch_folder
 from mr.spec import JobSpec
 from mr.store import DirectoryStore
 
@@ -73,7 +73,13 @@ def finish(
         Path(output.report).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if end.state is not EndState.DONE:
         raise failure_of(end)
-    write_result(store, spec, output)
+    try:
+        write_result(store, spec, output)
+    except MrError as error:
+        raise JobFailed(
+            f"{error} The job is done and its result is kept: `mr-telemetry resume {spec.job} -o "
+            "OUTPUT` writes it elsewhere."
+        ) from error
     if not quiet:
         click.echo(summary(report), err=True)
 

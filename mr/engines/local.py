@@ -1,18 +1,16 @@
 """The local engine: the same journey with a directory, a queue in this process, and N processes."""
 
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 from mr.child import Progress
 from mr.errors import JobInterrupted
 from mr.job import Conduct, End, EndState, Observer, conduct_job, read_end, tidy
 from mr.report import job_report, read_report, write_report
+from mr.scratch import scratch_folder
 from mr.spec import JobSpec
 from mr.store import DirectoryStore
 from mr.taskqueue import MemoryQueue
@@ -58,18 +56,6 @@ def run_here(
     if end.state is EndState.DONE:
         tidy(store, spec.job)
     return end, report
-
-
-@contextmanager
-def scratch_folder(store: DirectoryStore) -> Iterator[Path]:
-    """A folder for spills, on the disk of the store (which /tmp may not have the room of)."""
-    root = Path(store.url) / ".scratch"
-    root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=root))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

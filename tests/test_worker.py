@@ -1,0 +1,289 @@
+"""A worker: every message may come twice, late, or be nonsense; a task's output counts once."""
+
+import contextlib
+import threading
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from conftest import COMMAND_TIMEOUT_S, JOBS
+
+from mr import layout
+from mr.commits import Commit, committed_tasks, read_commit, read_failures, write_commit
+from mr.config import load_settings
+from mr.errors import LeaseLost, ObjectExists, StoreUnavailable
+from mr.job import Conduct, End, EndState, conduct_job, write_end
+from mr.launch import Request, prepare_job
+from mr.loading import load_analysis
+from mr.parts import read_result
+from mr.plans import open_plan
+from mr.shuffle import Span
+from mr.store import DirectoryStore
+from mr.taskqueue import MemoryQueue
+from mr.tasks import Task
+from mr.worker import Surroundings, Worker
+
+
+class Quiet:
+    """An observer that keeps what it hears of trouble."""
+
+    def __init__(self):
+        self.troubles = []
+
+    def stage(self, name, tasks, done):
+        """A stage begins."""
+
+    def committed(self, commit):
+        """A task is done."""
+
+    def trouble(self, text):
+        """Something went wrong."""
+        self.troubles.append(text)
+
+
+class Twice(MemoryQueue):
+    """Delivers every message twice."""
+
+    def send(self, bodies):
+        """Send each body two times."""
+        super().send([body for body in bodies for _ in range(2)])
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> DirectoryStore:
+    """The store of jobs."""
+    return DirectoryStore(tmp_path / "jobs")
+
+
+def plan(jobs, tree, job="every_hook", pause_s=0.0, **settings):
+    """A planned job over the tree, with several map tasks that pause at each record."""
+    chosen = replace(load_settings({"split_size": "100KB", "workers": "2"}), **settings)
+    request = Request(
+        load_analysis(str(JOBS / f"{job}.py")),
+        job,
+        [str(tree.path)],
+        parameters={"pause_s": pause_s},
+    )
+    return prepare_job(request, chosen, jobs)[0]
+
+
+def map_tasks(jobs, spec) -> list[Task]:
+    """The first stage's tasks."""
+    found = open_plan(jobs, layout.plan_name(spec.job, "1-map"))
+    return [
+        Task(spec.job, "1-map", number, *found.span(number), spec.bundle)
+        for number in range(found.tasks)
+    ]
+
+
+def serve(surroundings: Surroundings, until, workers: int = 1) -> None:
+    """Run workers until something holds."""
+    running = [Worker(surroundings, f"w{n}") for n in range(workers)]
+    threads = [threading.Thread(target=worker.run) for worker in running]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + COMMAND_TIMEOUT_S / 2
+    try:
+        while not until():
+            assert time.monotonic() < deadline, "the workers never got there"
+            time.sleep(0.02)
+    finally:
+        for worker in running:
+            worker.stop()
+        for thread in threads:
+            thread.join()
+
+
+def conduct_and_serve(jobs, spec, tasks: MemoryQueue, scratch: Path) -> tuple[End, Quiet]:
+    """Run a planned job to its end with two workers over this queue."""
+    events, observer = MemoryQueue(), Quiet()
+    ends = []
+    conduct = Conduct(jobs, tasks, events, observer, window=8)
+    coordinator = threading.Thread(target=lambda: ends.append(conduct_job(conduct, spec)))
+    coordinator.start()
+    surroundings = Surroundings(jobs, tasks, events, scratch, backoff_s=0.01)
+    serve(surroundings, lambda: not coordinator.is_alive(), workers=2)
+    return ends[0], observer
+
+
+def items(jobs, spec, scratch):
+    """The result as a list."""
+    return list(read_result(jobs, spec, scratch))
+
+
+def objects(jobs, prefix) -> list[str]:
+    """The names under a prefix."""
+    return sorted(entry.name for entry in jobs.list(prefix))
+
+
+def test_every_message_delivered_twice_changes_nothing(jobs, tree, tmp_path):
+    """Each task is committed once, its result is the same, and no loser's output stays."""
+    quiet, twice = plan(jobs, tree), plan(jobs, tree)
+
+    conduct_and_serve(jobs, quiet, MemoryQueue(), tmp_path)
+    end, _ = conduct_and_serve(jobs, twice, Twice(), tmp_path)
+
+    assert end == End(EndState.DONE)
+    found = items(jobs, twice, tmp_path)
+    assert found == items(jobs, quiet, tmp_path)
+    assert len(found) > 1
+    for task in committed_tasks(jobs, twice.job, "1-map"):
+        attempt = read_commit(jobs, twice.job, task).attempt
+        outputs = objects(jobs, layout.run_name(twice.job, task, attempt).rpartition("/")[0] + "/")
+        assert outputs == [layout.run_name(twice.job, task, attempt)]
+
+
+def test_nonsense_goes_to_the_dead_letters_at_once(jobs, tree, tmp_path):
+    """A message that is no task is put aside with the reason, and blocks nothing after it."""
+    spec, tasks = plan(jobs, tree), MemoryQueue()
+    good = map_tasks(jobs, spec)[0]
+    tasks.send([b"\xff nonsense", b'{"version": 1, "task": {"job": "../x"}}', good.encode()])
+
+    serve(
+        Surroundings(jobs, tasks, MemoryQueue(), tmp_path),
+        lambda: committed_tasks(jobs, spec.job) == {good.id},
+    )
+
+    assert [body for body, _ in tasks.dead] == [
+        b"\xff nonsense",
+        b'{"version": 1, "task": {"job": "../x"}}',
+    ]
+    assert all("message" in reason for _, reason in tasks.dead)
+
+
+@pytest.mark.parametrize("fate", ["ended", "removed", "never planned"])
+def test_message_of_a_job_that_is_over_is_acknowledged_unrun(jobs, tree, tmp_path, fate):
+    """Nobody runs a task of a job that has ended, was removed, or never was."""
+    spec, tasks, events = plan(jobs, tree), MemoryQueue(), MemoryQueue()
+    task = map_tasks(jobs, spec)[0]
+    if fate == "ended":
+        write_end(jobs, spec.job, End(EndState.CANCELLED))
+    elif fate == "removed":
+        jobs.write(layout.tombstone_name(spec.job), b"removed")
+    else:
+        task = replace(task, job="nobody")
+    tasks.send([task.encode()])
+
+    serve(Surroundings(jobs, tasks, events, tmp_path), lambda: tasks.waiting() == 0)
+
+    assert tasks.receive(lease_s=1) == []
+    assert tasks.dead == []
+    assert committed_tasks(jobs, spec.job) == set()
+
+
+def test_the_first_commit_wins_for_ever(jobs, tree, tmp_path):
+    """An attempt that wakes up after another has committed changes nothing and leaves nothing."""
+    spec, tasks = plan(jobs, tree), MemoryQueue()
+    task = map_tasks(jobs, spec)[0]
+    winner = Commit(task.id, uuid.uuid4().hex, [Span(0, 0)] * spec.reducers)
+
+    class Late(DirectoryStore):
+        """A store in which another attempt commits just before ours does."""
+
+        def write(self, name, data, **conditions):
+            if name == layout.commit_name(spec.job, task.id) and b"winner" not in data:
+                with_winner = super().write
+                with contextlib.suppress(ObjectExists):
+                    with_winner(name, commit_bytes(winner), if_absent=True)
+            return super().write(name, data, **conditions)
+
+    tasks.send([task.encode()])
+    serve(
+        Surroundings(Late(jobs.url), tasks, MemoryQueue(), tmp_path),
+        lambda: committed_tasks(jobs, spec.job) and not tasks.waiting(),
+    )
+
+    assert read_commit(jobs, spec.job, task.id) == winner
+    assert objects(jobs, layout.runs_prefix(spec.job)) == []
+
+
+def commit_bytes(commit: Commit) -> bytes:
+    """A commit as it lies in a store."""
+    return msgspec.json.encode(commit)
+
+
+def test_commit_whose_answer_was_lost_counts_as_won(jobs, tree):
+    """An attempt told "exists" reads the commit: if it is its own, it has won."""
+    spec = plan(jobs, tree)
+    mine = Commit("1-map-0000000", "a" * 32, [])
+
+    class Repeats(DirectoryStore):
+        """A store whose answer to the first write is lost, so that the client writes again."""
+
+        def write(self, name, data, **conditions):
+            super().write(name, data, **conditions)
+            return super().write(name, data, **conditions)
+
+    assert write_commit(Repeats(jobs.url), spec.job, mine) is True
+    assert write_commit(jobs, spec.job, replace(mine, attempt="b" * 32)) is False
+    assert read_commit(jobs, spec.job, mine.task).attempt == mine.attempt
+
+
+def test_trouble_with_the_store_is_never_counted(jobs, tree, tmp_path):
+    """A store that fails now and then costs time: no failure is told, and the job is done."""
+    spec = plan(jobs, tree)
+
+    class Shaky(DirectoryStore):
+        """Fails every third write of a commit."""
+
+        calls = 0
+
+        def write(self, name, data, **conditions):
+            if "/commits/" in name:
+                Shaky.calls += 1
+                if Shaky.calls % 3 == 1:
+                    raise StoreUnavailable("no answer")
+            return super().write(name, data, **conditions)
+
+    end, observer = conduct_and_serve(Shaky(jobs.url), spec, MemoryQueue(), tmp_path)
+
+    assert end.state is EndState.DONE
+    assert list(read_failures(jobs, spec.job)) == []
+    assert any("no answer" in trouble for trouble in observer.troubles)
+
+
+def test_a_lost_lease_is_given_up_and_the_task_done_by_another(jobs, tree, tmp_path):
+    """A worker whose lease is gone stops; the message's next holder commits."""
+    spec = plan(jobs, tree, pause_s=0.05)
+
+    class Forgetful(MemoryQueue):
+        """Loses the first lease that is extended."""
+
+        lost = 0
+
+        def extend(self, message, lease_s):
+            if not Forgetful.lost:
+                Forgetful.lost += 1
+                self.release(message)
+                raise LeaseLost("run out")
+            super().extend(message, lease_s)
+
+    tasks, events, observer = Forgetful(), MemoryQueue(), Quiet()
+    conduct = Conduct(jobs, tasks, events, observer, window=8)
+    ends = []
+    coordinator = threading.Thread(target=lambda: ends.append(conduct_job(conduct, spec)))
+    coordinator.start()
+    surroundings = Surroundings(jobs, tasks, events, tmp_path, heartbeat_s=0.0)
+    serve(surroundings, lambda: not coordinator.is_alive(), workers=2)
+
+    assert ends == [End(EndState.DONE)]
+    assert Forgetful.lost == 1
+    assert list(read_failures(jobs, spec.job)) == []
+
+
+def test_a_bundle_of_another_digest_is_never_loaded(jobs, tree, tmp_path):
+    """Code that is not what the message names does not run: the task fails instead."""
+    spec, tasks = plan(jobs, tree, max_failures=1), MemoryQueue()
+    marker = tmp_path / "loaded"
+    evil = f"cos\nsystem\n(S'touch {marker}'\ntR.".encode()
+    jobs.write(layout.bundle_name(spec.job), evil)
+    tasks.send([map_tasks(jobs, spec)[0].encode()])
+
+    serve(Surroundings(jobs, tasks, MemoryQueue(), tmp_path), lambda: tasks.dead)
+
+    (failure,) = read_failures(jobs, spec.job)
+    assert "bundle" in failure.error
+    assert not marker.exists()
