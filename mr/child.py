@@ -25,7 +25,7 @@ from mr import layout
 from mr.analysis import Analysis
 from mr.bundle import Bundle, load_bundle
 from mr.commits import Commit, Failure
-from mr.errors import RetryElsewhere, StoreUnavailable
+from mr.errors import MrError, RetryElsewhere, StoreUnavailable
 from mr.mapping import ItemSink, Position, Sink, map_blocks, map_pairs, partition_function
 from mr.plans import read_line
 from mr.reducing import reduce_runs
@@ -188,16 +188,20 @@ def _source(
 
 
 def describe_failure(error: BaseException, task: Task, attempt: str, position: Position) -> Failure:
-    """A failure with the user's own traceback: our frames are left out of it."""
+    """A failure with the user's own traceback: our frames are left out of it.
+
+    Where there are only ours, a sentence of ours needs none, and anything else needs them all.
+    """
     trace = traceback.TracebackException.from_exception(error)
     own = [frame for frame in trace.stack if not _is_ours(frame.filename)]
     if own:
         trace.stack = traceback.StackSummary.from_list(own)
+    shown = own or not isinstance(error, MrError)
     return Failure(
         task=task.id,
         attempt=attempt,
-        error=f"{type(error).__name__}: {error}",
-        traceback="".join(trace.format()),
+        error=str(error) if isinstance(error, MrError) else f"{type(error).__name__}: {error}",
+        traceback="".join(trace.format()) if shown else "",
         block=position.block,
         line=position.line,
         key="" if task.is_map else repr(position.key)[:1000],

@@ -63,6 +63,14 @@ def parse_bad_limit(text: str) -> tuple[int | None, float | None]:
         raise UsageError(f"{text!r} is neither a number nor a percentage such as 1%.") from None
 
 
+def parse_named(name: str, parse: Callable[[str], Any], text: str) -> Any:
+    """What `parse` makes of the text; its UsageError says at the start whose text it is."""
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
 def parse_count(text: str) -> int:
     """A whole number of at least 1. Raises UsageError."""
     if not re.fullmatch(_WHOLE, text) or int(text) < 1:
@@ -139,10 +147,7 @@ def load_settings(
         if name not in _PARSERS:
             known = ", ".join(_PARSERS)
             raise UsageError(f"{where}: no such setting; there are: {known}.")
-        try:
-            values[name] = _PARSERS[name](text)
-        except UsageError as error:
-            raise UsageError(f"{where}: {error}") from None
+        values[name] = parse_named(where, _PARSERS[name], text)
     settings = Settings(**values)
     workers = settings.workers or _processors()
     return replace(

@@ -26,6 +26,7 @@ from mr.errors import (
     JobFailed,
     ObjectExists,
     ObjectMissing,
+    StoreUnavailable,
     TooManyBadRecords,
 )
 from mr.plans import Plan, open_plan, write_plan
@@ -104,7 +105,9 @@ class Conduct:
         if self.clock() - self._beaten >= HEARTBEAT_S:
             self._beaten = self.clock()
             beat = Heartbeat(time.time(), socket.gethostname(), os.getpid())
-            self.store.write(layout.heartbeat_name(job), msgspec.json.encode(beat))
+            # A sign of life that cannot be given is no reason to stop living.
+            with suppress(StoreUnavailable):
+                self.store.write(layout.heartbeat_name(job), msgspec.json.encode(beat))
 
 
 # Planning
@@ -270,6 +273,12 @@ def _hear(conduct: Conduct, spec: JobSpec, body: bytes, take: Callable[[str], No
     if event.kind is EventKind.COMMITTED:
         take(event.task)
         return
+    if event.kind is EventKind.OVER:
+        if read_end(conduct.store, spec.job) is not None:
+            raise Ended
+        with suppress(ObjectMissing):
+            take(event.task)
+        return
     if event.kind is EventKind.FAILED:
         conduct.attempts_lost += 1
         failures = list(read_failures(conduct.store, spec.job, event.task))
@@ -287,8 +296,9 @@ def _hear(conduct: Conduct, spec: JobSpec, body: bytes, take: Callable[[str], No
 def describe_failures(failures: list[Failure]) -> str:
     """Why a task failed: the user's own traceback and the place."""
     last = failures[-1]
-    text = f"the analysis failed {len(failures)} times at {last.where}: {last.error}"
-    return f"{last.traceback.rstrip()}\n\n{text}" if last.traceback else text
+    times = "once" if len(failures) == 1 else f"{len(failures)} times"
+    text = f"the analysis failed {times} at {last.where}: {last.error}"
+    return f"{text}\n\n{last.traceback.rstrip()}" if last.traceback else text
 
 
 # Judging

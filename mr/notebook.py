@@ -144,7 +144,9 @@ class Result:
         try:
             import pandas
         except ImportError:
-            raise UsageError("to_pandas() needs pandas: pip install 'mr-telemetry[notebook]'") from None
+            raise UsageError(
+                "to_pandas() needs pandas: pip install 'mr-telemetry[notebook]'"
+            ) from None
         items = list(self._items())
         columns = results.columns_of(items)
         cells = zip(*map(columns.row, items), strict=True) if items else ([] for _ in columns.names)

@@ -6,7 +6,7 @@ byte range, nothing that a worker must trust: everything else is read from the w
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -96,6 +96,8 @@ class EventKind(enum.Enum):
     COMMITTED = "committed"
     FAILED = "failed"
     UNAVAILABLE = "unavailable"
+    #: Nobody needed it: the task is committed already, or its job has ended.
+    OVER = "over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,9 @@ class Event:
     text: str = ""
 
     def encode(self) -> bytes:
-        """The message body."""
-        return msgspec.json.encode(self)
+        """The message body; what is not Unicode in the text is escaped."""
+        text = self.text.encode("utf-8", "backslashreplace").decode()
+        return msgspec.json.encode(replace(self, text=text))
 
 
 def decode_event(body: bytes) -> Event:

@@ -118,6 +118,7 @@ class Worker:
         spec = self._spec(task.job)
         if spec is None or is_over(self._with.store, task):
             self._with.tasks.acknowledge(message)
+            self._tell(task, EventKind.OVER)
             return
         attempt = uuid.uuid4().hex
         reply = self._run_child(message, task, attempt, spec)

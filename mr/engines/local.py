@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from mr.child import Progress
-from mr.errors import JobInterrupted
+from mr.errors import JobFailed, JobInterrupted, RetryElsewhere
 from mr.job import Conduct, End, EndState, Observer, conduct_job, read_end, tidy
 from mr.report import job_report, read_report, write_report
 from mr.scratch import scratch_folder
@@ -51,6 +51,11 @@ def run_here(
         raise JobInterrupted(
             f"stopped; what is done is kept: `mr-telemetry resume {spec.job}` goes on."
         ) from None
+    except RetryElsewhere as error:
+        raise JobFailed(
+            f"{error} What is done is kept: `mr-telemetry resume {spec.job}` goes on once that is "
+            "put right."
+        ) from error
     report = job_report(conduct, spec, end, time.monotonic() - start)
     write_report(store, spec.job, report)
     if end.state is EndState.DONE:
