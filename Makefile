@@ -32,7 +32,7 @@ demo: install  ## Run a real analysis over sample telemetry blocks
 	@echo '  README.md                                          how to go on'
 
 test: install  ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: install  ## Check style
 	$(BIN)/ruff check .

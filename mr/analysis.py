@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from mr.errors import AnalysisError, UsageError
+from mr.items import as_pairs
 
 
 class Analysis:
@@ -53,10 +54,9 @@ class Analysis:
 
     def map_block(self, block: Any) -> Iterable[tuple[Any, Any]] | None:
         """Yield pairs for one block: `block.key`, `.dimensions`, `.records()`, `.chunks()`."""
+        where = f"{type(self).__name__}.map"
         for record in block.records():
-            pairs = self.map(record)
-            if pairs is not None:
-                yield from pairs
+            yield from as_pairs(self.map(record), where)
 
     def finish(self) -> Iterable[tuple[Any, Any]] | None:
         """Called at the end of each map task; may yield pairs."""

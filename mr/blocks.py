@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-from mr.errors import UsageError
+from mr.directory import DirectoryStore
+from mr.errors import InputMissing, UsageError
 from mr.schema import Dimensions, Schema
-from mr.store import DirectoryStore, Entry, Store, open_store
+from mr.store import Entry, Store
+from mr.stores import open_store
 
 #: How many names outside the layout a listing keeps as examples.
 STRAYS_KEPT = 20
@@ -90,7 +92,7 @@ def resolve_input(text: str, schema: Schema) -> Input:
     if os.path.isdir(path):
         return Input(DirectoryStore(path))
     if not os.path.isfile(path):
-        raise UsageError(f"{text}: no such file or folder.")
+        raise InputMissing(f"{text}: no such file or folder.")
     depth = schema.folders + 1
     if _PIPELINE_NAME.search(path.name) and len(path.parts) > depth:
         return Input(DirectoryStore(path.parents[schema.folders]), "/".join(path.parts[-depth:]))
@@ -111,7 +113,7 @@ def list_blocks(
     for text in listed:
         try:
             resolved.append(resolve_input(text, schema))
-        except UsageError:
+        except InputMissing:
             listing.missing.append(text)
     for source in resolved:
         _list_input(source, schema, selection, listing, found)

@@ -18,6 +18,9 @@ from typing import Any
 from mr.analysis import Analysis, instantiate, steps
 from mr.errors import FormatError, UsageError
 
+#: Folders of these names hold installed modules: a worker has its own.
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -65,13 +68,16 @@ def _local_modules(analysis: type[Analysis]) -> list[ModuleType]:
     functions = [one for step in found for one in getattr(step, "_functions", {}).values()]
     names = {getattr(one, "__module__", None) for one in [*found, *functions]}
     own = {name for name in names if name in sys.modules and not _is_everywhere(name)}
-    # What lies in __main__ goes by value anyhow; without a file (a notebook) it is in this folder.
-    folders = {(_file_of(sys.modules[name]) or Path.cwd() / "notebook").parent for name in own}
+    packages = {name.partition(".")[0] for name in own}
+    folders = {_home_of(name) for name in own}
     for name, module in list(sys.modules.items()):
         file = _file_of(module)
-        if file is not None and not _is_everywhere(name) and _within(file, folders):
+        if file is None or _is_everywhere(name) or not _INSTALLED.isdisjoint(file.parts):
+            continue
+        beside = not folders.isdisjoint((file.parent, file.parent.parent))
+        if beside or name.partition(".")[0] in packages:
             own.add(name)
-    own.discard("__main__")
+    own.discard("__main__")  # goes by value anyhow
     return [sys.modules[name] for name in sorted(own) if sys.modules[name].__name__ == name]
 
 
@@ -87,10 +93,13 @@ def _file_of(module: ModuleType) -> Path | None:
     return Path(file).absolute() if isinstance(file, str) else None
 
 
-def _within(file: Path, folders: set[Path]) -> bool:
-    return "site-packages" not in file.parts and any(
-        folder in (file.parent, file.parent.parent) for folder in folders
-    )
+def _home_of(name: str) -> Path:
+    """The folder that a module is imported from: of a package's modules, the one it lies in."""
+    file = _file_of(sys.modules[name])
+    if file is None:
+        return Path.cwd()  # a notebook's class
+    levels = name.count(".") + (file.name == "__init__.py")
+    return file.parents[min(levels, len(file.parents) - 1)]
 
 
 def load_bundle(data: bytes, digest: str) -> Bundle:

@@ -24,14 +24,17 @@ class Difference:
     """Where two manners of running an analysis disagree."""
 
     manner: str
-    #: The key that was given to reduce (of a map-only analysis: the differing pair's key).
+    #: The key that was given to reduce (of a map-only analysis: the differing pair's key); None
+    #: when the counters differ.
     key: Any
     expected: list[Any]
     found: list[Any]
+    in_counters: bool = False
 
     def __str__(self) -> str:
+        place = "the counters" if self.in_counters else f"key {self.key!r}"
         return (
-            f"key {self.key!r}: {_brief(self.expected)} in one split and in order, but "
+            f"{place}: {_brief(self.expected)} in one split and in order, but "
             f"{_brief(self.found)} {self.manner}"
         )
 
@@ -65,6 +68,7 @@ def manners(
     many = min(len(records), 50)
     combines = any(step.combine is not None for step in steps(analysis))
     backwards = list(reversed(records))
+    yield "when it runs once more", Manner(combine=False), records
     for splits in sorted({2, 3, 7, many} - {0, 1}):
         yield f"in {splits} splits", Manner(splits, combine=False), records
     yield "with 7 reducers", Manner(3, reducers=7, combine=False), records
@@ -91,7 +95,8 @@ def _compare(
             shown = keys.decode(key) if key else None
             return Difference(words, shown, _readable(left), _readable(right))
     if expected.tally.counters != found.tally.counters:
-        return Difference(words, "the counters", [expected.tally.counters], [found.tally.counters])
+        counters = [expected.tally.counters], [found.tally.counters]
+        return Difference(words, None, *counters, in_counters=True)
     return None
 
 

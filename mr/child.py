@@ -12,35 +12,27 @@ import queue
 import signal
 import sys
 import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
-from mr import layout
-from mr.analysis import Analysis
-from mr.bundle import Bundle, load_bundle
+from mr.attempts import Attempt, Job, read_job, run_attempt
 from mr.commits import Commit, Failure
-from mr.errors import MrError, RetryElsewhere, StoreUnavailable
-from mr.mapping import ItemSink, Position, Sink, map_blocks, map_pairs, partition_function
-from mr.plans import read_line
-from mr.reducing import reduce_runs
-from mr.shuffle import Entry, MapBuffer, RunWriter, Span, combiner, read_run
-from mr.spec import JobSpec, RunRef, line_blocks, line_runs, read_spec
-from mr.store import Store, open_store
+from mr.errors import RetryElsewhere
+from mr.mapping import Position
+from mr.stores import open_store
 from mr.tasks import Task
+from mr.usercode import error_line, own_frames
 
 #: How often progress is told.
 PROGRESS_S = 0.25
+#: How much of a key is shown in a failure.
+MOST_KEY_CHARACTERS = 1000
 #: Jobs whose description and code a process keeps at hand.
 JOBS_KEPT = 8
-
-_PACKAGE = str(Path(__file__).parent)
-_ANALYSES = str(Path(__file__).parent / "analyses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,158 +66,45 @@ class Reply:
     unavailable: str | None = None
 
 
-@dataclass(frozen=True)
-class Job:
-    """A job's description and code, as read from the store."""
-
-    spec: JobSpec
-    bundle: Bundle
-
-
-def read_job(store: Store, task: Task) -> Job:
-    """The job of a task; its bundle is loaded only when its digest is the message's."""
-    spec = read_spec(store, task.job)
-    data = store.read(layout.bundle_name(task.job))
-    return Job(spec, load_bundle(data, task.bundle))
-
-
-def run_task(
-    store: Store, job: Job, task: Task, attempt: str, folder: Path, position: Position
-) -> Commit:
-    """Run one attempt: read the task's line of the plan, do the work, write its output."""
-    start = time.monotonic()
-    line = read_line(store, layout.plan_name(task.job, task.stage), task.start, task.end)
-    analysis = job.bundle.analysis(task.step)
-    run = _run_map if task.is_map else _run_reduce
-    analysis.setup()
-    spans, pairs, spills = run(store, job.spec, task, attempt, folder, position, analysis, line)
-    seconds = time.monotonic() - start
-    return Commit(task.id, attempt, spans, position.tally, pairs, spills, seconds)
-
-
-def _run_map(
-    store: Store,
-    spec: JobSpec,
-    task: Task,
-    attempt: str,
-    folder: Path,
-    position: Position,
-    analysis: Analysis,
-    line: dict[str, Any],
-) -> tuple[list[Span], int, int]:
-    step = spec.steps[task.step - 1]
-
-    def feed(sink: Sink, set_origin: Callable[[bytes], None]) -> None:
-        if task.step == 1:
-            map_blocks(analysis, line_blocks(line, spec), sink, position, sample=spec.sample)
-        else:
-            _, runs = line_runs(line)
-            parts = [_source(store, task.job, run, layout.result_name) for run in runs]
-            map_pairs(analysis, parts, sink, position, set_origin)
-
-    if not step.has_reduce:
-        with store.create(layout.result_name(task.job, task.id, attempt)) as out:
-            writer = RunWriter(out)
-            feed(ItemSink(writer), lambda origin: None)
-            writer.flush()
-        return [Span(0, writer.written)], 0, 0
-    buffer = MapBuffer(
-        partitions=spec.reducers,
-        partition_of=partition_function(analysis, spec.reducers),
-        folder=folder,
-        combine=_combine(analysis),
-        ordered=step.ordered,
-        limit_bytes=spec.buffer_bytes,
-    )
-
-    def set_origin(origin: bytes) -> None:
-        buffer.origin = origin
-
-    feed(buffer, set_origin)
-    with store.create(layout.run_name(task.job, task.id, attempt)) as out:
-        spans = buffer.write(out)
-    return spans, buffer.pairs, buffer.spills
-
-
-def _combine(analysis: Analysis) -> Callable[..., Any] | None:
-    if analysis.combine is None:
-        return None
-    return combiner(analysis.combine, type(analysis).__name__)
-
-
-def _run_reduce(
-    store: Store,
-    spec: JobSpec,
-    task: Task,
-    attempt: str,
-    folder: Path,
-    position: Position,
-    analysis: Analysis,
-    line: dict[str, Any],
-) -> tuple[list[Span], int, int]:
-    partition, runs = line_runs(line)
-    sources = [_source(store, task.job, run, layout.run_name) for run in runs]
-    ordered = spec.steps[task.step - 1].ordered
-    with store.create(layout.result_name(task.job, task.id, attempt)) as out:
-        writer = RunWriter(out)
-        reduce_runs(analysis, partition, sources, writer, folder, position, ordered=ordered)
-    return [Span(0, writer.written)], 0, 0
-
-
-def _source(
-    store: Store, job: str, run: RunRef, name_of: Callable[[str, str, str], str]
-) -> Callable[[], Iterator[Entry]]:
-    name = name_of(job, run.task, run.attempt)
-
-    def read() -> Iterator[Entry]:
-        with store.open(name, start=run.offset, end=run.offset + run.length) as stream:
-            yield from read_run(stream, run.length, name)
-
-    return read
-
-
-# Failures
-
-
-def describe_failure(error: BaseException, task: Task, attempt: str, position: Position) -> Failure:
-    """A failure with the user's own traceback: our frames are left out of it.
-
-    Where there are only ours, a sentence of ours needs none, and anything else needs them all.
-    """
-    trace = traceback.TracebackException.from_exception(error)
-    own = [frame for frame in trace.stack if not _is_ours(frame.filename)]
-    if own:
-        trace.stack = traceback.StackSummary.from_list(own)
-    shown = own or not isinstance(error, MrError)
+def describe_failure(error: BaseException, order: Order, position: Position) -> Failure:
+    """A failure with the user's own traceback."""
     return Failure(
-        task=task.id,
-        attempt=attempt,
-        error=str(error) if isinstance(error, MrError) else f"{type(error).__name__}: {error}",
-        traceback="".join(trace.format()) if shown else "",
+        task=order.task.id,
+        attempt=order.attempt,
+        error=_plain(error_line(error)),
+        traceback=_plain(own_frames(error)),
         block=position.block,
         line=position.line,
-        key="" if task.is_map else repr(position.key)[:1000],
-        bundle=task.bundle,
+        key="" if order.task.is_map else _plain(repr(position.key)[:MOST_KEY_CHARACTERS]),
+        bundle=order.task.bundle,
     )
 
 
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(_PACKAGE) and not filename.startswith(_ANALYSES)
+def _plain(text: str) -> str:
+    """Text that can be written anywhere: an exception's may hold lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def attempt_task(store: Store, job: Job, order: Order, position: Position) -> Reply:
-    """Run an attempt and say how it ended."""
-    task, attempt = order.task, order.attempt
+def answer(order: Order, jobs: dict[str, Job], position: Position) -> Reply:
+    """Run the attempt that is ordered and say how it ended; `jobs` are those at hand."""
+    task = order.task
     try:
-        return Reply(done=run_task(store, job, task, attempt, Path(order.folder), position))
+        store = open_store(order.store)
+        if task.job not in jobs:
+            if len(jobs) >= JOBS_KEPT:
+                jobs.clear()
+            jobs[task.job] = read_job(store, task)
+        folder = Path(order.folder)
+        attempt = Attempt(store, jobs[task.job], task, order.attempt, folder, position)
+        return Reply(done=run_attempt(attempt))
     except RetryElsewhere as error:
         return Reply(unavailable=str(error))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return Reply(unavailable=f"no room on this machine's disk: {error}")
-        return Reply(failed=describe_failure(error, task, attempt, position))
-    except Exception as error:
-        return Reply(failed=describe_failure(error, task, attempt, position))
+        return Reply(failed=describe_failure(error, order, position))
+    except (Exception, SystemExit) as error:
+        return Reply(failed=describe_failure(error, order, position))
 
 
 # The process
@@ -299,17 +178,7 @@ def main() -> None:
         order = msgspec.json.decode(orders.get(), type=Order)
         position = Position()
         with _telling(replies, position):
-            try:
-                store = open_store(order.store)
-                if order.task.job not in jobs:
-                    if len(jobs) >= JOBS_KEPT:
-                        jobs.clear()
-                    jobs[order.task.job] = read_job(store, order.task)
-                reply = attempt_task(store, jobs[order.task.job], order, position)
-            except StoreUnavailable as error:
-                reply = Reply(unavailable=str(error))
-            except Exception as error:
-                reply = Reply(failed=describe_failure(error, order.task, order.attempt, position))
+            reply = answer(order, jobs, position)
         replies.send(reply)
 
 

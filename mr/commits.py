@@ -7,7 +7,7 @@ import msgspec
 
 from mr import layout
 from mr.errors import FormatError, ObjectExists
-from mr.shuffle import Span
+from mr.runs import Span
 from mr.store import Store
 from mr.tally import Tally
 

@@ -2,7 +2,8 @@
 
     MrError
     ├── UsageError              what the person asked for cannot be done as asked (exit code 2)
-    │   └── SchemaError             a schema or filter file is wrong
+    │   ├── SchemaError             a schema or filter file is wrong
+    │   └── InputMissing            an input is not there
     ├── AnalysisError           the analysis's own fault: counts as a failure of its task
     ├── RetryElsewhere          the surroundings' fault: tried again, never counted
     │   ├── StoreUnavailable
@@ -20,7 +21,7 @@
         ├── TooManyBadRecords       (exit code 3)
         └── JobInterrupted          (exit code 130)
 
-A damaged record or block is no exception: it is counted and reported (see `records`).
+A damaged record or block is no exception: it is counted and reported (see `lines`).
 """
 
 
@@ -38,6 +39,10 @@ class UsageError(MrError):
 
 class SchemaError(UsageError):
     """Raised when a schema or filter is not of the documented form."""
+
+
+class InputMissing(UsageError):
+    """Raised when an input is not there."""
 
 
 class AnalysisError(MrError):

@@ -16,20 +16,11 @@ from mr import items
 from mr.analysis import Analysis, instantiate, steps
 from mr.blocks import Block
 from mr.items import Item
-from mr.mapping import ItemSink, Position, map_blocks, map_pairs, partition_function
+from mr.mapping import Position, map_blocks, map_pairs, partition_function
 from mr.reducing import reduce_runs
+from mr.runs import Entry, RunWriter, Span, merge_runs, read_run
 from mr.schema import Dimensions
-from mr.shuffle import (
-    COMBINE_VALUES,
-    DEFAULT_BUFFER_BYTES,
-    Entry,
-    MapBuffer,
-    RunWriter,
-    Span,
-    combiner,
-    merge_runs,
-    read_run,
-)
+from mr.shuffle import COMBINE_VALUES, DEFAULT_BUFFER_BYTES, ItemSink, MapBuffer, combiner
 from mr.tally import Tally
 
 
@@ -136,8 +127,12 @@ def _from_blocks(split: Sequence[RawRecord]) -> _Feed:
 
 def _from_part(part: bytes) -> _Feed:
     def feed(analysis: Analysis, sink: Any, position: Position, set_origin: Any) -> None:
-        source = lambda: _read(part, Span(0, len(part)))  # noqa: E731
-        map_pairs(analysis, [source], sink, position, set_origin)
+        pairs = (
+            (key, items.decode(data))
+            for key, found, _ in _read(part, Span(0, len(part)))
+            for data in found
+        )
+        map_pairs(analysis, pairs, sink, position, set_origin)
 
     return feed
 

@@ -1,5 +1,6 @@
 """The items of a result: pairs, and lines of text that a script wrote."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,9 @@ class Line:
 
 Item = Pair | Line
 
+#: Starts a stream of items anew at each call.
+Items = Callable[[], Iterable[Item]]
+
 _decoder = msgspec.msgpack.Decoder(tuple[bytes | None, bytes, bytes | None])
 _encoder = msgspec.msgpack.Encoder()
 
@@ -53,11 +57,24 @@ def decode(data: bytes) -> Item:
     """The item of `encode`'s bytes; raises FormatError."""
     try:
         key, value, text = _decoder.decode(data)
+        shown = None if text is None else text.decode("utf-8", "surrogatepass")
         if key is None:
-            return Line(value.decode("utf-8", "surrogatepass"), _untext(text))
+            return Line(value.decode("utf-8", "surrogatepass"), shown or "")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"an item of a result is damaged: {error}.") from None
-    return Pair(keys.decode(key), values.decode(value), None if text is None else _untext(text))
+    return Pair(keys.decode(key), values.decode(value), shown)
+
+
+def as_pairs(found: Any, where: str) -> Iterator[Any]:
+    """What user code returned, to iterate; raises AnalysisError when it cannot be."""
+    if found is None:
+        return iter(())
+    try:
+        return iter(found)
+    except TypeError:
+        raise AnalysisError(
+            f"{where} returned {found!r:.200}; it must yield (key, value) pairs."
+        ) from None
 
 
 def as_pair(found: Any, where: str) -> tuple[Any, Any]:
@@ -65,7 +82,3 @@ def as_pair(found: Any, where: str) -> tuple[Any, Any]:
     if isinstance(found, tuple) and len(found) == 2:
         return found
     raise AnalysisError(f"{where} yielded {found!r:.200}; it must yield (key, value) pairs.")
-
-
-def _untext(data: bytes | None) -> str:
-    return "" if data is None else data.decode("utf-8", "surrogatepass")

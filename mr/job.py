@@ -35,7 +35,7 @@ from mr.splits import split_blocks
 from mr.store import Store
 from mr.tally import Tally
 from mr.taskqueue import TaskQueue
-from mr.tasks import EventKind, Task, decode_event
+from mr.tasks import Task, TaskState, decode_event
 
 #: How long the coordinator waits for news before it looks at the store itself.
 RESCAN_S = 30.0
@@ -270,16 +270,16 @@ def _hear(conduct: Conduct, spec: JobSpec, body: bytes, take: Callable[[str], No
         return
     if event.job != spec.job:
         return
-    if event.kind is EventKind.COMMITTED:
+    if event.state is TaskState.COMMITTED:
         take(event.task)
         return
-    if event.kind is EventKind.OVER:
+    if event.state is TaskState.OVER:
         if read_end(conduct.store, spec.job) is not None:
             raise Ended
         with suppress(ObjectMissing):
             take(event.task)
         return
-    if event.kind is EventKind.FAILED:
+    if event.state is TaskState.FAILED:
         conduct.attempts_lost += 1
         failures = list(read_failures(conduct.store, spec.job, event.task))
         if len(failures) >= spec.max_failures:

@@ -16,12 +16,16 @@ from mr.store import Store
 #: A coordinator that has not been heard of for this long is taken for dead.
 DEAD_AFTER_S = 3 * HEARTBEAT_S
 
+UNREADABLE = "unreadable"
+
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job and how it stands: running, interrupted, or its end's state."""
+    """A job and how it stands: running, interrupted, unreadable, or its end's state."""
 
-    spec: JobSpec
+    job: str
+    #: None for a job that is unreadable: never quite planned, damaged, or of another version.
+    spec: JobSpec | None
     state: str
     reason: str
     #: Tasks committed so far, of all stages.
@@ -32,10 +36,11 @@ def list_jobs(store: Store, *, now: float | None = None) -> Iterator[JobStatus]:
     """Every job in the store, oldest first."""
     folders, _ = store.list_level(layout.JOBS)
     for folder in sorted(folders):
+        job = folder[len(layout.JOBS) : -1]
         try:
-            yield job_status(store, folder[len(layout.JOBS) : -1], now=now)
-        except (ObjectMissing, FormatError):
-            continue  # It was never started, or is being removed.
+            yield job_status(store, job, now=now)
+        except (ObjectMissing, FormatError) as error:
+            yield JobStatus(job, None, UNREADABLE, str(error), 0)
 
 
 def job_status(store: Store, job: str, *, now: float | None = None) -> JobStatus:
@@ -47,7 +52,7 @@ def job_status(store: Store, job: str, *, now: float | None = None) -> JobStatus
     else:
         alive = _last_heartbeat(store, job) > (now or time.time()) - DEAD_AFTER_S
         state, reason = ("running" if alive else "interrupted"), ""
-    return JobStatus(spec, state, reason, len(committed_tasks(store, job)))
+    return JobStatus(job, spec, state, reason, len(committed_tasks(store, job)))
 
 
 def _last_heartbeat(store: Store, job: str) -> float:

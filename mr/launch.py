@@ -11,7 +11,8 @@ from mr import spec as specs
 from mr.analysis import Analysis, parse_parameters, steps
 from mr.blocks import Block, Listing, list_blocks
 from mr.bundle import digest_of, pack_bundle
-from mr.config import Settings, parse_bad_limit
+from mr.config import Settings, parse_bad_limit, parse_named
+from mr.directory import DirectoryStore
 from mr.engines.local import LocalObserver, run_here
 from mr.errors import UsageError
 from mr.job import End, plan_job
@@ -19,7 +20,8 @@ from mr.schema import load_filter, load_schema
 from mr.scripts import ScriptAnalysis
 from mr.spec import JobSpec, Step
 from mr.splits import fitting_size
-from mr.store import DirectoryStore, Store, open_store
+from mr.store import Store
+from mr.stores import open_store
 
 #: Bad records that a job goes on in spite of, unless told otherwise.
 DEFAULT_MAX_BAD = "1%"
@@ -49,15 +51,25 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
 
     Raises UsageError for anything that the person must put right.
     """
-    most_bad, bad_share = parse_bad_limit(request.max_bad_records)
+    if not request.inputs and not request.listed:
+        raise UsageError("no input: name a directory, a file, or an input list.")
+    if request.limit_blocks is not None and request.limit_blocks < 1:
+        raise UsageError(f"--limit-blocks: {request.limit_blocks} is not at least 1.")
+    limit = parse_named("--max-bad-records", parse_bad_limit, request.max_bad_records)
+    most_bad, bad_share = limit
     schema = load_schema(request.schema)
     chosen = request.filter if request.filter is not None else request.analysis.filter
     selection = load_filter(chosen, schema)
     found = steps(request.analysis)
-    _check_steps(found)
+    check_steps(request.analysis)
     bundle = pack_bundle(request.analysis, request.parameters)
     store.check_conditions()
     listing = list_blocks(request.inputs, schema, selection, listed=request.listed)
+    if request.strict and listing.missing:
+        raise UsageError(
+            f"--strict: {listing.missing[0]}, of the input list, is not there; leave --strict out "
+            "to go on and report what is missing."
+        )
     blocks = listing.blocks[: request.limit_blocks]
     total = sum(block.size for block in blocks)
     spec = JobSpec(
@@ -87,8 +99,9 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
     return spec, listing
 
 
-def _check_steps(found: Sequence[type[Analysis]]) -> None:
-    for number, step in enumerate(found):
+def check_steps(analysis: type[Analysis]) -> None:
+    """Raise UsageError for an analysis, or a later step of it, that could never do its work."""
+    for number, step in enumerate(steps(analysis)):
         if number and step.map is Analysis.map:
             raise UsageError(f"{step.__name__} is a later step and has no map.")
         if step.map is Analysis.map and step.map_block is Analysis.map_block:

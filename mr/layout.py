@@ -1,6 +1,6 @@
 """Every object name in a job store, as a pure function.
 
-    jobs/<job>/job                         what the job is: written once, before anything else
+    jobs/<job>/job                         what the job is; the job exists once this does
     jobs/<job>/bundle                      the analysis's code
     jobs/<job>/plans/<stage>               one line for each task of a stage, with an index
     jobs/<job>/runs/<task>/<attempt>       output of a map task: sorted runs, by partition

@@ -95,7 +95,7 @@ def _pick(module: ModuleType, class_name: str, name: str) -> type[Analysis]:
     }
     if "map" not in functions:
         raise UsageError(f"{name}: holds neither an Analysis class nor a function map.")
-    return script_analysis(Path(name).stem.replace("-", "_"), functions)
+    return script_analysis(Path(name).stem.replace("-", "_"), functions, module.__name__)
 
 
 def _is_library(function: Any) -> bool:

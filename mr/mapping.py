@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
-from mr import items, keys, values
+from mr import keys, values
 from mr.analysis import Analysis
 from mr.blocks import Block
 from mr.errors import AnalysisError, ObjectChanged, ObjectMissing, StoreError
-from mr.items import Item, Line, Pair
-from mr.records import BlockAccount, Chunk, Record, read_chunks, read_records
-from mr.shuffle import Entry, RunWriter, as_pair
-from mr.store import open_store
+from mr.items import Item, Line, Pair, as_pair, as_pairs
+from mr.lines import BlockAccount
+from mr.records import Chunk, Record, read_chunks, read_records
+from mr.stores import open_store
 from mr.tally import PLACES_KEPT, BadBlock, BadRecord, Tally
 
 
@@ -31,25 +31,13 @@ class Position:
 
 
 class Sink(Protocol):
-    """Takes what a map task emits, encoded."""
+    """Takes what a map task emits: the shuffle's `MapBuffer`, or its `ItemSink` for map-only."""
 
     def emit(self, key: bytes, value: bytes) -> None:
-        """Take one pair."""
-
-
-class ItemSink:
-    """Writes a map-only task's output as a result part, in order of emission."""
-
-    def __init__(self, writer: RunWriter) -> None:
-        self._writer = writer
-
-    def emit(self, key: bytes, value: bytes) -> None:
-        """Take one pair; a result without reduce has no keys to be sorted by."""
-        self._writer.add(b"", items.encode_pair(key, value))
+        """Take one pair, encoded."""
 
     def add(self, item: Item) -> None:
-        """Take one item of a script's."""
-        self._writer.add(b"", items.encode(item))
+        """Take an item that a script wrote; raises AnalysisError where only pairs may come."""
 
 
 class TaskBlock:
@@ -132,27 +120,24 @@ def map_blocks(
 
 def map_pairs(
     analysis: Analysis,
-    parts: Iterable[Callable[[], Iterable[Entry]]],
+    pairs: Iterable[tuple[bytes, Item]],
     sink: Sink,
     position: Position,
     set_origin: Callable[[bytes], None],
 ) -> None:
-    """Run a later step's analysis over parts of the result of the step before.
+    """Run a later step's analysis over results of the step before, each with its origin.
 
-    `set_origin` is told each pair's place in that result.
+    The origin, which `set_origin` is told, is the place in that step's result: an encoded key.
     """
     where = f"{type(analysis).__name__}.map"
-    for part in parts:
-        for key, encoded, _ in part():
-            set_origin(key)
-            for data in encoded:
-                item = items.decode(data)
-                if isinstance(item, Line):
-                    continue
-                position.key = item.key
-                position.moves += 1
-                position.tally.records += 1
-                _emit_all(analysis.map((item.key, item.value)), sink, where)
+    for origin, item in pairs:
+        if isinstance(item, Line):
+            continue
+        set_origin(origin)
+        position.key = item.key
+        position.moves += 1
+        position.tally.records += 1
+        _emit_all(analysis.map((item.key, item.value)), sink, where)
     # What finish yields comes after all that map yielded: no key's encoding begins with 255.
     set_origin(b"\xff")
     _finish(analysis, sink, position)
@@ -165,11 +150,9 @@ def _finish(analysis: Analysis, sink: Sink, position: Position) -> None:
 
 
 def _emit_all(pairs: Iterable[Any] | None, sink: Sink, where: str) -> None:
-    if pairs is None:
-        return
     emit = sink.emit
-    for pair in pairs:
-        if isinstance(pair, Line | Pair) and isinstance(sink, ItemSink):
+    for pair in as_pairs(pairs, where):
+        if isinstance(pair, Line | Pair):
             sink.add(pair)
             continue
         key, value = as_pair(pair, where)
@@ -203,7 +186,12 @@ def partition_function(analysis: Analysis, partitions: int) -> Callable[[bytes],
         return lambda encoded: keys.partition(encoded, partitions)
 
     def partition(encoded: bytes) -> int:
-        chosen = analysis.partition_key(keys.decode(encoded))
-        return keys.partition(keys.encode(chosen), partitions)
+        key = keys.decode(encoded)
+        try:
+            chosen = keys.encode(analysis.partition_key(key))
+        except AnalysisError as error:
+            name = type(analysis).__name__
+            raise AnalysisError(f"{name}.partition_key of the key {key!r:.200}: {error}") from None
+        return keys.partition(chosen, partitions)
 
     return partition

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any
 
-from mr import results
 from mr.analysis import Analysis, known_parameters
+from mr.cells import cell_text, integers_of_any_length, is_utf8
+from mr.columns import Columns, Kind, columns_of
 from mr.config import load_settings, parse_share
 from mr.errors import UsageError
-from mr.items import Item, Line
+from mr.items import Item, Items, Line
 from mr.job import EndState, failure_of
 from mr.launch import DEFAULT_MAX_BAD, Request, open_job_store, prepare_job, run_job
 from mr.parts import read_result
 from mr.progress import Display
 from mr.report import summary
-from mr.results import Columns, Items, Kind
+from mr.results import format_of, write_file
 from mr.scratch import scratch_folder
 
 #: Rows of a result that its table shows.
@@ -57,19 +58,20 @@ def run(
 
     if engine != "local":
         raise UsageError(f"engine {engine!r}: there is only 'local' in this version.")
-    name = analysis if isinstance(analysis, str) else analysis.__name__
     loaded = load_analysis(analysis) if isinstance(analysis, str) else analysis
+    if not (isinstance(loaded, type) and issubclass(loaded, Analysis)):
+        raise UsageError(f"{analysis!r:.200} is not an Analysis class; give the class itself.")
     places = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     flags = {"store": store, "workers": workers, "reducers": reducers, "split_size": split_size}
     settings = load_settings({k: str(v) for k, v in flags.items() if v is not None})
     request = Request(
         analysis=loaded,
-        name=name,
+        name=analysis if isinstance(analysis, str) else loaded.__name__,
         inputs=[fspath(place) for place in places],
         schema=schema,
         filter=filter,
         parameters=known_parameters(loaded, parameters or {}),
-        sample=parse_share(sample) if sample is not None else None,
+        sample=parse_share(str(sample)) if sample is not None else None,
         limit_blocks=limit_blocks,
         max_bad_records=str(max_bad_records),
         strict=strict,
@@ -148,7 +150,7 @@ class Result:
                 "to_pandas() needs pandas: pip install 'mr-telemetry[notebook]'"
             ) from None
         items = list(self._items())
-        columns = results.columns_of(items)
+        columns = columns_of(items)
         cells = zip(*map(columns.row, items), strict=True) if items else ([] for _ in columns.names)
         table = {}
         for name, kind, column in zip(columns.names, columns.kinds, cells, strict=True):
@@ -162,7 +164,7 @@ class Result:
         the file cannot be written, and StoreUnavailable when writing fails on the way.
         """
         path = str(path)
-        return results.write_file(self._items, path, format or results.format_of(path, "jsonl"))
+        return write_file(self._items, path, format or format_of(path, "jsonl"))
 
     def __repr__(self) -> str:
         columns, rows, note = self._shown()
@@ -194,9 +196,9 @@ class Result:
         if len(items) > ROWS_SHOWN:
             items = items[:ROWS_SHOWN]
             note.append(f"(the first {ROWS_SHOWN} rows of more)")
-        columns = results.columns_of(items)
-        with results.integers_of_any_length():
-            rows = [[_short(results.cell_text(c)) for c in columns.row(item)] for item in items]
+        columns = columns_of(items)
+        with integers_of_any_length():
+            rows = [[_short(cell_text(c)) for c in columns.row(item)] for item in items]
         return columns, rows, [*note, *([summary(self.report)] if self.report else [])]
 
 
@@ -206,7 +208,7 @@ def _dtype(kind: Kind, cells: Sequence[Any]) -> str | None:
         return "Int64"  # else pandas would make them floats, which round large ones
     if kind in ("null", "bool", "int", "double"):
         return None
-    if kind == "string" and all(cell is None or results.is_utf8(cell) for cell in cells):
+    if kind == "string" and all(cell is None or is_utf8(cell) for cell in cells):
         return None
     return "object"
 

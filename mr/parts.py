@@ -7,7 +7,7 @@ from pathlib import Path
 from mr import items, layout
 from mr.commits import Commit, committed_tasks, read_commit
 from mr.items import Item
-from mr.shuffle import Entry, merge_in_passes, read_run
+from mr.runs import Entry, merge_in_passes, read_run
 from mr.spec import JobSpec
 from mr.store import Store
 

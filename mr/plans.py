@@ -78,7 +78,7 @@ def _is_index(offsets: Sequence[int], end: int) -> bool:
 
 def _decode(data: bytes, name: str, start: int, end: int) -> Any:
     try:
-        if data.endswith(b"\n"):
+        if data.find(b"\n") == len(data) - 1:
             return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError):
         pass

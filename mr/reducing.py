@@ -7,9 +7,9 @@ from typing import Any
 from mr import items, keys, values
 from mr.analysis import Analysis
 from mr.errors import AnalysisError
-from mr.items import Item, Line, Pair
+from mr.items import Item, Line, Pair, as_pair, as_pairs
 from mr.mapping import Position
-from mr.shuffle import Entry, RunWriter, as_pair, group, merge_in_passes
+from mr.runs import Entry, OnFrame, RunWriter, group, merge_in_passes, unheard
 
 
 class ReduceOutput:
@@ -40,6 +40,7 @@ def reduce_runs(
     position: Position,
     *,
     ordered: bool = False,
+    on_frame: OnFrame = unheard,
 ) -> None:
     """Reduce one partition's runs, which come in the order of their tasks.
 
@@ -51,11 +52,11 @@ def reduce_runs(
         # The other partitions run it too, since it may set things up; their rows are dropped.
         keep = _header(writer) if partition == 0 else lambda item: None
         analysis.setup_reduce(ReduceOutput(keep))
-    merged = merge_in_passes(sources, folder, ordered=ordered)
+    merged = merge_in_passes(sources, folder, ordered=ordered, on_frame=on_frame)
     for encoded, found in group(merged):
         key = keys.decode(encoded)
         position.key = key
-        for out in analysis.reduce(key, _values(found, position)) or ():
+        for out in as_pairs(analysis.reduce(key, _values(found, position)), f"{name}.reduce"):
             position.moves += 1
             item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, f"{name}.reduce"))
             writer.add(encoded, _encode(item, f"{name}.reduce"))

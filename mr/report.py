@@ -31,7 +31,8 @@ def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dic
         "state": end.state.value,
         "reason": end.reason,
         "complete": end.state is EndState.DONE
-        and not (missing or read.bad_blocks or read.bad or spec.sample),
+        and not (missing or read.bad_blocks or read.bad)
+        and not (listing["left_out"] or spec.sample is not None),
         "blocks": {
             "selected": listing["selected"],
             "read": read.blocks,
@@ -76,25 +77,36 @@ def summary(report: dict[str, Any]) -> str:
     """What the result covers, in a sentence or two."""
     blocks, records = report["blocks"], report["records"]
     if not blocks["selected"] and not blocks["missing"]:
+        if _allows_all(report["filter"]):
+            return "The input holds no blocks, so the result is empty."
         text = "No block matches the filter, so the result is empty"
-        return f"{text} ({blocks['filtered']} blocks were left out by it)."
+        return f"{text} ({counted(blocks['filtered'], 'block')} looked at)."
     rate = report["raw_mb_per_s"] or 0
     text = (
-        f"Read {records['read']:,} records of {blocks['read']:,} blocks "
+        f"Read {counted(records['read'], 'record')} of {counted(blocks['read'], 'block')} "
         f"({report['bytes']['raw'] / 1e6:,.1f} MB raw) in {report['seconds']:.1f} s, "
         f"{rate:,.0f} MB/s."
     )
     gaps = [
-        f"{count:,} {what}"
-        for count, what in (
-            (records["bad"], "bad records skipped"),
-            (blocks["bad"], "bad blocks read as far as possible"),
-            (blocks["missing"], "blocks missing"),
-            (blocks["left_out"], "blocks left out by --limit-blocks"),
-            (blocks["not_of_the_layout"], "files not of the layout ignored"),
+        f"{counted(count, thing)} {what}"
+        for count, thing, what in (
+            (records["bad"], "bad record", "skipped"),
+            (blocks["bad"], "bad block", "read as far as possible"),
+            (blocks["missing"], "block", "missing"),
+            (blocks["left_out"], "block", "left out by --limit-blocks"),
+            (blocks["not_of_the_layout"], "file", "not of the layout ignored"),
         )
         if count
     ]
-    if report["sample"]:
+    if report["sample"] is not None:
         gaps.append(f"a sample of {report['sample']:.2%} only")
     return text + (f" Not covered: {', '.join(gaps)}." if gaps else "")
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things in words: `1 block`, `2,000 blocks`."""
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+
+
+def _allows_all(selection: dict[str, Any]) -> bool:
+    return all(dimension["allowed_values"] == "*" for dimension in selection["dimensions"])

@@ -5,8 +5,9 @@ from itertools import islice
 
 from mr.blocks import list_blocks
 from mr.inline import RawRecord
+from mr.lines import BlockAccount
 from mr.mapping import open_planned
-from mr.records import BlockAccount, read_records
+from mr.records import read_records
 from mr.schema import Schema
 
 

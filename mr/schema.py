@@ -258,7 +258,8 @@ def read_json(path: str | Path) -> Any:
             f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise SchemaError(f"{path}: cannot be read: {error}.") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SchemaError(f"{path}: cannot be read: {reason}.") from None
 
 
 def load_schema(path: str | Path | None = None) -> Schema:

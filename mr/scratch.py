@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mr.store import DirectoryStore
+from mr.directory import DirectoryStore
 
 _LOCK = "lock"
 

@@ -98,8 +98,14 @@ def _setup_reduce(self: ScriptAnalysis, output: Any) -> None:
         output.add(item)
 
 
-def script_analysis(name: str, functions: Mapping[str, Callable[..., None]]) -> type[Analysis]:
-    """The analysis class of a script with these functions; `map` must be among them."""
+def script_analysis(
+    name: str, functions: Mapping[str, Callable[..., None]], module: str = __name__
+) -> type[Analysis]:
+    """The analysis class of a script with these functions; `map` must be among them.
+
+    `module` is the name of the script's module, of which the class becomes a part.
+    """
     hooks = {"reduce": _reduce, "combine": _combine, "setup_reduce": _setup_reduce}
     members: dict[str, Any] = {hook: f for hook, f in hooks.items() if hook in functions}
-    return type(name, (ScriptAnalysis,), {"_functions": dict(functions), **members})
+    members |= {"_functions": dict(functions), "__module__": module}
+    return type(name, (ScriptAnalysis,), members)

@@ -25,11 +25,24 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class TaskState(enum.Enum):
     """The states of a task, each with its sentence."""
 
-    WAITING = "It has no commit yet; a message for it is in the queue, or will be sent."
-    RUNNING = "An attempt holds its lease and makes progress."
-    LOST = "Its attempt ended without fault of the analysis; another one will run."
-    FAILED = "The analysis failed in it as often as is allowed; the job fails with it."
-    COMMITTED = "Its commit exists and names the attempt whose output counts."
+    WAITING = "waiting", "It has no commit yet; a message for it is queued, or will be."
+    RUNNING = "running", "An attempt holds its lease and makes progress."
+    LOST = "lost", "Its attempt ended without fault of the analysis; another one will run."
+    FAILED = (
+        "failed",
+        "The analysis failed in it; after as many times as are allowed, so does the job.",
+    )
+    COMMITTED = "committed", "Its commit exists and names the attempt whose output counts."
+    OVER = "over", "Nobody needs it any more: its job has ended, or another attempt was first."
+
+    sentence: str
+
+    def __new__(cls, name: str, sentence: str) -> "TaskState":
+        """The name is what travels; the sentence is for people."""
+        state = object.__new__(cls)
+        state._value_ = name
+        state.sentence = sentence
+        return state
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +103,13 @@ def decode_task(body: bytes) -> Task:
     return task
 
 
-class EventKind(enum.Enum):
-    """What a worker tells the coordinator about an attempt; hints, the store is the truth."""
-
-    COMMITTED = "committed"
-    FAILED = "failed"
-    UNAVAILABLE = "unavailable"
-    #: Nobody needed it: the task is committed already, or its job has ended.
-    OVER = "over"
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What became of an attempt at a task."""
+    """What a worker tells of an attempt at a task: a hint, for the store is the truth."""
 
     job: str
     task: str
-    kind: EventKind
+    state: TaskState
     text: str = ""
 
     def encode(self) -> bytes:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mr.analysis import Analysis
+from mr.analysis import Analysis, known_parameters
 from mr.checking import check_laws
 from mr.inline import Manner, RawRecord, run_inline
 from mr.items import Line
@@ -70,7 +70,10 @@ def run_analysis(
     A mapping among the records is a payload. What user code raises comes out as it is.
     """
     outcome = run_inline(
-        analysis, _as_records(records), Manner(splits=splits, combine=combine), parameters
+        analysis,
+        _as_records(records),
+        Manner(splits=splits, combine=combine),
+        known_parameters(analysis, parameters),
     )
     return [
         item.text if isinstance(item, Line) else (item.key, item.value) for _, item in outcome.items
@@ -83,7 +86,9 @@ def count_analysis(
     **parameters: Any,
 ) -> dict[str, int]:
     """The counters that an analysis leaves over records."""
-    outcome = run_inline(analysis, _as_records(records), Manner(), parameters)
+    outcome = run_inline(
+        analysis, _as_records(records), Manner(), known_parameters(analysis, parameters)
+    )
     return outcome.tally.counters
 
 
@@ -93,7 +98,7 @@ def assert_lawful(
     **parameters: Any,
 ) -> None:
     """Raise AssertionError, with the differing key, if the answer depends on how input is cut."""
-    difference = check_laws(analysis, _as_records(records), parameters)
+    difference = check_laws(analysis, _as_records(records), known_parameters(analysis, parameters))
     if difference is not None:
         raise AssertionError(f"{analysis.__name__}: {difference}")
 

@@ -33,7 +33,7 @@ from mr.errors import (
 from mr.spec import JobSpec, read_spec
 from mr.store import Store
 from mr.taskqueue import Message, TaskQueue
-from mr.tasks import Event, EventKind, Task, decode_task
+from mr.tasks import Event, Task, TaskState, decode_task
 
 #: How long a message is leased; a machine that vanishes costs this much waiting.
 LEASE_S = 300.0
@@ -111,14 +111,14 @@ class Worker:
             self._end_child()
             tasks.release(message)
         except (StoreUnavailable, QueueUnavailable) as error:
-            self._tell(task, EventKind.UNAVAILABLE, str(error))
+            self._tell(task, TaskState.LOST, str(error))
             tasks.release(message, self._with.backoff_s)
 
     def _attempt(self, message: Message, task: Task) -> None:
         spec = self._spec(task.job)
         if spec is None or is_over(self._with.store, task):
             self._with.tasks.acknowledge(message)
-            self._tell(task, EventKind.OVER)
+            self._tell(task, TaskState.OVER)
             return
         attempt = uuid.uuid4().hex
         reply = self._run_child(message, task, attempt, spec)
@@ -127,7 +127,7 @@ class Worker:
         elif reply.failed is not None:
             self._fail(message, task, reply.failed, spec.max_failures)
         else:
-            self._tell(task, EventKind.UNAVAILABLE, reply.unavailable or "")
+            self._tell(task, TaskState.LOST, reply.unavailable or "")
             self._with.tasks.release(message, self._with.backoff_s)
 
     def _spec(self, job: str) -> JobSpec | None:
@@ -145,7 +145,7 @@ class Worker:
             name_of = layout.run_name if task.is_map else layout.result_name
             store.delete(name_of(task.job, task.id, commit.attempt))
         self._with.tasks.acknowledge(message)
-        self._tell(task, EventKind.COMMITTED)
+        self._tell(task, TaskState.COMMITTED)
 
     def _fail(self, message: Message, task: Task, failure: Failure, most: int) -> None:
         number = write_failure(self._with.store, task.job, failure)
@@ -153,10 +153,10 @@ class Worker:
             self._with.tasks.dead_letter(message, f"failed {number} times: {failure.error}")
         else:
             self._with.tasks.release(message)
-        self._tell(task, EventKind.FAILED, failure.error)
+        self._tell(task, TaskState.FAILED, failure.error)
 
-    def _tell(self, task: Task, kind: EventKind, text: str = "") -> None:
-        self._with.events.send([Event(task.job, task.id, kind, text).encode()])
+    def _tell(self, task: Task, state: TaskState, text: str = "") -> None:
+        self._with.events.send([Event(task.job, task.id, state, text).encode()])
 
     # The child
 

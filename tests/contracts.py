@@ -37,7 +37,7 @@ SHARED_STORE = settings(
 RACER = """
 import json, sys
 from mr.errors import ObjectChanged, ObjectExists
-from mr.store import open_store
+from mr.stores import open_store
 store, me = open_store(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 conditions = json.loads(sys.stdin.readline())
@@ -53,7 +53,7 @@ print(json.dumps(won))
 
 KILLED_WRITER = """
 import sys, time
-from mr.store import open_store
+from mr.stores import open_store
 with open_store(sys.argv[1]).create("killed") as writer:
     writer.write(bytes(1_000_000))
     writer.flush()

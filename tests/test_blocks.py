@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mr.blocks import STRAYS_KEPT, list_blocks, resolve_input
+from mr.directory import DirectoryStore
 from mr.errors import SchemaError, UsageError
 from mr.schema import load_filter, load_schema
-from mr.store import DirectoryStore
 
 SCHEMA = load_schema()
 EVERYTHING = load_filter(None, SCHEMA)
@@ -165,9 +165,13 @@ def test_levels_below_the_last_selective_one_are_listed_flat(tmp_path, requests)
     root = plant(tmp_path, FIRST, SECOND, THIRD)
 
     listing = listing_of(root, filter={"reason": {"min": "s"}, "appName": "Firefox"})
-
     assert requests == [("list_level", ""), ("list", "saved_session/Firefox/")]
     assert keys_of(listing) == [SECOND]
+
+    requests.clear()
+    listing = listing_of(root, filter={"reason": {"min": "s"}})
+    assert requests == [("list_level", ""), ("list", "saved_session/")]
+    assert keys_of(listing) == [THIRD, SECOND]
 
 
 def test_a_filter_that_cannot_prune_lists_once(tmp_path, requests):
@@ -179,6 +183,17 @@ def test_a_filter_that_cannot_prune_lists_once(tmp_path, requests):
     assert requests == [("list", "")]
     assert keys_of(listing) == [FIRST, SECOND]
     assert listing.filtered == 1
+
+
+def test_a_build_that_begins_another_is_listed_once(tmp_path):
+    """A value that no build can be, since it has a dot, neither adds nor repeats anything."""
+    root = plant(tmp_path, FIRST)
+    build = "20130101000000"
+
+    listing = listing_of(root, filter={"appBuildID": [build, f"{build}.20130102"]})
+
+    assert keys_of(listing) == [FIRST]
+    assert listing.repeated == 0
 
 
 def test_a_cleaned_value_finds_every_spelling(tmp_path):

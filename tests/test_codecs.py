@@ -166,6 +166,7 @@ def test_kind_by_the_first_bytes(head, name, kind):
         (XZ + b"garbage", "a.xz", TEXT, Damage("trailing garbage", len(XZ))),
         (XZ + bytes(4) + b"x", "a.xz", TEXT, Damage("trailing garbage", len(XZ) + 4)),
         (XZ + bytes(3), "a.xz", TEXT, Damage("trailing garbage", len(XZ))),
+        (XZ + bytes(3) + XZ, "a.xz", TEXT, Damage("trailing garbage", len(XZ) + 3)),
         (XZ + b"\xfd7z", "a.xz", TEXT, Damage("truncated", len(XZ) + 3)),
         (GZIP + b"x", "a.gz", TEXT, Damage("trailing garbage", len(GZIP))),
     ],
@@ -185,25 +186,50 @@ def test_a_truncated_block_says_where_it_ends(case):
         assert damages == [Damage("truncated", size)]
 
 
+def xz_for_memory(size_code: int) -> bytes:
+    """A `.xz` block whose header asks for another dictionary: code 40 is 4 GB."""
+    header = bytearray(XZ[12:24])
+    header[4] = size_code
+    header[8:] = zlib.crc32(header[:8]).to_bytes(4, "little")
+    return XZ[:12] + bytes(header) + XZ[24:]
+
+
 def test_a_block_that_asks_for_too_much_memory_is_damage():
-    """A dictionary over the limit, which a corrupt header may ask for, is not allocated."""
-    data = lzma_alone(TEXT)
-    found, damages = read_all(data[:1] + b"\xff\xff\xff\xff" + data[5:], "a.lzma")
-    assert found == b""
-    assert [damage.reason for damage in damages] == ["corrupt (memory usage limit exceeded)"]
+    """A dictionary over the limit, which a damaged header may ask for, is not allocated."""
+    huge = LZMA[:1] + b"\xff\xff\xff\xff" + LZMA[5:]
+    for data, name in [(huge, "a.lzma"), (xz_for_memory(40), "a.xz")]:
+        found, damages = read_all(data, name)
+        assert found == b""
+        assert [damage.reason for damage in damages] == ["corrupt (memory usage limit exceeded)"]
+    assert read_all(xz_for_memory(30), "a.xz") == (TEXT, [])
 
 
 def test_corruption_late_in_a_block_costs_only_what_follows():
     """All the text before a corrupt place comes, though the decoder drops its last output."""
-    text = random.Random(1).randbytes(300_000).hex().encode()
-    data = bytearray(xz(text))
-    place = len(data) * 3 // 4
+    chance = random.Random(1)
+    line = b"%d" + b", 0" * 40 + b"\n"
+    text = b"".join(line % chance.getrandbits(40) for _ in range(60_000))
+    data = bytearray(lzma.compress(text, preset=0))
+    # Near the end of what is decoded at once, after much of it came out.
+    place = codecs.HEAD_BYTES + codecs.PIECE_BYTES * 19 // 20
     data[place : place + 50] = bytes(50)
     found, damages = read_all(bytes(data), "a.xz")
-    sound = len(text) * 2 // 3
+    sound = place * len(text) // len(data) * 9 // 10
+    assert sound > 2 * codecs.OUTPUT_BYTES
     assert found[:sound] == text[:sound]
+    assert len(found) < len(text)
     assert [damage.reason for damage in damages] == ["corrupt"]
     assert place < damages[0].offset < len(data)
+
+
+def test_a_cut_gzip_block_gives_all_that_its_bytes_hold(monkeypatch):
+    """What the decoder still holds when the input ends is asked for, in small pieces too."""
+    monkeypatch.setattr(codecs, "_GRAINS", ((64, 7),))
+    data = gzip.compress(bytes(100_000) + TEXT)
+    for size in range(20, 200):
+        found, damages = read_all(data[:size], "a.gz")
+        assert found == zlib.decompressobj(wbits=31).decompress(data[:size])
+        assert damages == [Damage("truncated", size)]
 
 
 @pytest.mark.skipif(shutil.which("xz") is None, reason="xz is not installed")

@@ -28,7 +28,7 @@ REPORT = {
 }
 SUMMARY = (
     "Read 12,345 records of 7 blocks (2.5 MB raw) in 2.0 s, 1 MB/s. Not covered: 3 bad records "
-    "skipped, 1 bad blocks read as far as possible, 1 blocks missing."
+    "skipped, 1 bad block read as far as possible, 1 block missing."
 )
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mr.directory import DirectoryStore
 from mr.errors import FormatError, ObjectExists, ObjectMissing
 from mr.plans import MAGIC, Plan, open_plan, read_line, write_plan
-from mr.store import DirectoryStore
 
 NAME = "jobs/j/plans/1-map"
 
@@ -96,12 +96,12 @@ def test_a_plan_that_is_not_written_is_none(store):
 
 
 def test_a_range_that_is_no_line_is_refused(store):
-    """Half a line, two lines, none, or the index: only exactly one line is read."""
+    """Half a line, two lines, none, or more than the last: only exactly one line is read."""
     size = len(written(store))
     plan = open_plan(store, NAME)
     spans = {plan.span(number) for number in range(plan.tasks)}
 
-    for start in range(size):
+    for start in range(plan.span(2)[1]):
         for end in range(start, size + 2):
             if (start, end) not in spans:
                 with pytest.raises(FormatError, match="are not a line of a plan"):
@@ -129,6 +129,18 @@ def test_damage_is_noticed(store, data):
 
     assert isinstance(read_all(store, bytes(bad)), FormatError)
     assert isinstance(read_all(store, good[:at]), FormatError)
+
+
+@pytest.mark.parametrize(("line", "offset"), [(0, 1), (1, 0), (1, 10**6), (3, 5), (2, 2**64 - 1)])
+def test_an_index_out_of_order_is_refused(store, line, offset):
+    """Lines begin at 0, one after the other, and end where the index begins."""
+    good = written(store)
+    bad = bytearray(good)
+    struct.pack_into("<Q", bad, open_plan(store, NAME).span(2)[1] + 8 * line, offset)
+    store.write(NAME, bytes(bad))
+
+    with pytest.raises(FormatError, match="index is damaged"):
+        open_plan(store, NAME)
 
 
 @SHARED

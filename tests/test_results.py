@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mr import results
+from mr.columns import columns_of
 from mr.errors import StoreUnavailable, UsageError
 from mr.items import Line, Pair
-from mr.results import FORMATS, columns_of, format_of, write_file, write_items
+from mr.results import FORMATS, format_of, write_file, write_items
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "output-formats.md"
 
@@ -314,8 +314,8 @@ def test_parquet_bytes_are_the_same_each_time():
 
 def test_parquet_row_groups_are_bounded(monkeypatch):
     """Row groups end at their number of rows or of bytes, and lose nothing between them."""
-    monkeypatch.setattr(results, "ROW_GROUP_ROWS", 10)
-    monkeypatch.setattr(results, "ROW_GROUP_BYTES", 1000)
+    monkeypatch.setattr("mr.parquet.ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr("mr.parquet.ROW_GROUP_BYTES", 1000)
     items = [Pair(i, "x" * (0 if i < 25 else 600)) for i in range(30)]
 
     file = pyarrow.parquet.ParquetFile(io.BytesIO(written(items, "parquet")), pre_buffer=False)

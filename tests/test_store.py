@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 from contracts import StoreContract, broken_write, kill, names, start_killed_writer
 
+from mr.directory import DirectoryStore
 from mr.errors import (
     BadName,
     ObjectChanged,
@@ -23,7 +24,7 @@ from mr.errors import (
     StoreUnavailable,
     UsageError,
 )
-from mr.store import DirectoryStore, open_store
+from mr.stores import open_store
 
 #: A user who may nothing (the usual number of "nobody").
 NOBODY = 65534
@@ -31,7 +32,7 @@ NOBODY = 65534
 LIMITED_WRITER = """
 import json, resource, sys
 from mr.errors import StoreUnavailable
-from mr.store import open_store
+from mr.stores import open_store
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 store = open_store(sys.argv[1])
 try:
@@ -552,7 +553,7 @@ def test_folders_removed_and_made_at_once(store):
     """Deletions that remove empty folders do not disturb writers who need them."""
     script = """
 import sys
-from mr.store import open_store
+from mr.stores import open_store
 store = open_store(sys.argv[1])
 for number in range(300):
     name = f"a/b/c/{sys.argv[2]}"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mr import layout
 from mr.errors import FormatError
-from mr.tasks import Event, EventKind, Task, TaskState, decode_event, decode_task
+from mr.tasks import Event, Task, TaskState, decode_event, decode_task
 
 TASK = Task("job-1", "1-map", 7, 100, 220, "0" * 64)
 
@@ -133,7 +133,7 @@ def only_format_error(decode, body):
 @given(body=st.binary(max_size=80), at=st.integers(0, 500), change=st.binary(max_size=4))
 def test_changed_messages_are_good_or_refused(body, at, change):
     """Random bytes, and messages with some bytes changed, raise nothing but FormatError."""
-    for good in (TASK.encode(), Event("j", "1-map-0000001", EventKind.FAILED, "x").encode()):
+    for good in (TASK.encode(), Event("j", "1-map-0000001", TaskState.FAILED, "x").encode()):
         changed = good[:at] + change + good[at + len(change) :]
         for decode in (decode_task, decode_event):
             only_format_error(decode, body)
@@ -150,24 +150,24 @@ def test_values_of_other_types_are_good_or_refused(fields):
     only_format_error(decode_task, with_fields(**fields))
 
 
-@given(text=st.text(), kind=st.sampled_from(EventKind))
-def test_an_event_comes_back_from_its_message(text, kind):
+@given(text=st.text(), state=st.sampled_from(TaskState))
+def test_an_event_comes_back_from_its_message(text, state):
     """What a worker tells the coordinator arrives as it was told."""
-    event = Event("j", "1-map-0000001", kind, text)
+    event = Event("j", "1-map-0000001", state, text)
 
     assert decode_event(event.encode()) == event
 
 
 def test_an_event_tells_any_error():
     """The text of a user's exception may hold what is not Unicode: the rest of it arrives."""
-    event = Event("j", "1-map-0000001", EventKind.FAILED, "bad \ud800 name")
+    event = Event("j", "1-map-0000001", TaskState.FAILED, "bad \ud800 name")
 
     assert decode_event(event.encode()).text == "bad \\ud800 name"
 
 
 def test_each_state_has_its_sentence():
     """A task's states are documented one by one."""
-    sentences = [state.value for state in TaskState]
+    sentences = [state.sentence for state in TaskState]
 
     assert len(set(sentences)) == len(sentences)
     assert all(text.endswith(".") for text in sentences)

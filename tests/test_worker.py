@@ -14,14 +14,14 @@ from conftest import COMMAND_TIMEOUT_S, JOBS
 from mr import layout
 from mr.commits import Commit, committed_tasks, read_commit, read_failures, write_commit
 from mr.config import load_settings
+from mr.directory import DirectoryStore
 from mr.errors import LeaseLost, ObjectExists, StoreUnavailable
 from mr.job import Conduct, End, EndState, conduct_job, write_end
 from mr.launch import Request, prepare_job
 from mr.loading import load_analysis
 from mr.parts import read_result
 from mr.plans import open_plan
-from mr.shuffle import Span
-from mr.store import DirectoryStore
+from mr.runs import Span
 from mr.taskqueue import MemoryQueue
 from mr.tasks import Task
 from mr.worker import Surroundings, Worker

@@ -16,9 +16,10 @@ def command(block: str, raw: bool, limit: int | None, line: int | None) -> None:
 
     from mr.blocks import list_blocks
     from mr.errors import UsageError
-    from mr.records import BlockAccount, read_records
+    from mr.lines import BlockAccount
+    from mr.records import read_records
     from mr.schema import load_filter, load_schema
-    from mr.store import open_store
+    from mr.stores import open_store
 
     schema = load_schema()
     listing = list_blocks([block], schema, load_filter(None, schema))
@@ -30,15 +31,22 @@ def command(block: str, raw: bool, limit: int | None, line: int | None) -> None:
         found, lambda: open_store(found.store_url).open(found.key, tag=found.tag), account
     )
     if line is not None:
-        records = (record for record in records if record.line == line)
-    for record in itertools.islice(records, limit):
+        records, limit = (record for record in records if record.line == line), 1
+    shown = 0
+    for shown, record in enumerate(itertools.islice(records, limit), 1):  # noqa: B007 - counts
         if raw:
             sys.stdout.buffer.write(record.id.encode("utf-8") + b"\t" + record.raw + b"\n")
         else:
             click.echo(f"# line {record.line}: {record.id}")
             click.echo(json.dumps(record.payload, indent=2, ensure_ascii=False))
     sys.stdout.buffer.flush()
-    for place, reason in account.bad_places:
+    places = [place for place in account.bad_places if line in (None, place[0])]
+    for place, reason in places:
         click.echo(f"line {place}: bad record: {reason}", err=True)
+    untold = account.bad.total() - len(account.bad_places)
+    if untold and line is None:
+        click.echo(f"and {untold:,} more bad records", err=True)
     if account.damage:
         click.echo(f"{found.path}: damaged: {account.damage}", err=True)
+    if line is not None and not shown and not places:
+        raise UsageError(f"{block}: there is no record at line {line} of {account.lines:,} lines.")

@@ -2,13 +2,13 @@
 
 import click
 
-from mr.cli.options import settings_options
+from mr.cli.options import store_option
 
 
 @click.command("jobs")
 @click.argument("jobs", nargs=-1, metavar="[JOB...]")
 @click.option("--clean", is_flag=True, help="Remove jobs that have ended, or those that are named.")
-@settings_options
+@store_option
 def command(jobs: tuple[str, ...], clean: bool, **options) -> None:
     """List the jobs in the store, or (--clean) remove those that have ended.
 
@@ -16,34 +16,39 @@ def command(jobs: tuple[str, ...], clean: bool, **options) -> None:
     """
     from mr.config import load_settings
     from mr.errors import UsageError
-    from mr.jobs import list_jobs, remove_job
+    from mr.jobs import UNREADABLE, list_jobs, remove_job
     from mr.launch import open_job_store
+    from mr.report import counted
     from mr.scratch import sweep_scratch
 
     settings = load_settings({"store": options["store"]})
     store = open_job_store(settings.store)
-    found = {status.spec.job: status for status in list_jobs(store)}
+    found = {status.job: status for status in list_jobs(store)}
     unknown = [job for job in jobs if job not in found]
     if unknown:
         raise UsageError(f"there is no job {', '.join(unknown)} in {settings.store}.")
     chosen = [found[job] for job in jobs] or list(found.values())
     if not clean:
         for status in chosen:
-            spec = status.spec
-            click.echo(
-                f"{spec.job}  {status.state:<11}  {status.tasks_done:>5} tasks done  "
-                f"{spec.analysis} over {' '.join(spec.inputs)}"
-            )
+            told = "" if status.spec is None else _told(status.spec)
+            click.echo(f"{status.job}  {status.state:<11}  {status.tasks_done:>5} tasks done{told}")
         if not chosen:
             click.echo(f"No jobs in {settings.store}.", err=True)
         return
-    running = [status.spec.job for status in chosen if status.state == "running"]
+    running = [status.job for status in chosen if status.state == "running"]
     if jobs and running:
         raise UsageError(f"{', '.join(running)} is running; stop it first.")
-    ended = [status for status in chosen if jobs or status.state not in ("running", "interrupted")]
+    kept = ("running", "interrupted", UNREADABLE)
+    ended = [status for status in chosen if jobs or status.state not in kept]
     for status in ended:
-        remove_job(store, status.spec.job)
+        remove_job(store, status.job)
     store.sweep()
     sweep_scratch(store)
-    kept = len(found) - len(ended)
-    click.echo(f"Removed {len(ended)} jobs from {settings.store}; {kept} are left.", err=True)
+    left = len(found) - len(ended)
+    click.echo(
+        f"Removed {counted(len(ended), 'job')} from {settings.store}; {left} left.", err=True
+    )
+
+
+def _told(spec) -> str:
+    return f"  {spec.analysis} over {' '.join(spec.inputs)}"

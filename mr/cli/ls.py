@@ -13,6 +13,7 @@ def command(by: tuple[str, ...], each: bool, **options) -> None:
     """Show what every INPUT holds by dimension: blocks, compressed bytes, and dates."""
     from mr.blocks import list_blocks
     from mr.errors import UsageError
+    from mr.report import counted
     from mr.schema import load_filter, load_schema
 
     listed = read_input_list(options["input_list"])
@@ -40,7 +41,10 @@ def command(by: tuple[str, ...], each: bool, **options) -> None:
         if count
     ]
     notes = f" ({', '.join(gaps)})" if gaps else ""
-    click.echo(f"{len(listing.blocks)} blocks, {listing.bytes:,} bytes{notes}", err=True)
+    click.echo(
+        f"{counted(len(listing.blocks), 'block')}, {counted(listing.bytes, 'byte')}{notes}",
+        err=True,
+    )
 
 
 def _table(blocks, fields, schema) -> list[str]:

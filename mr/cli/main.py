@@ -39,6 +39,10 @@ SUMMARIES = {
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+class ReaderGone(Exception):
+    """Raised when whoever reads our output has closed it (`| head`): not our failure."""
+
+
 class Commands(click.Group):
     """A group whose commands are imported when they are used."""
 
@@ -51,6 +55,14 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         return import_module(COMMANDS[name]).command
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run a command; click itself would give exit code 1 to a reader that has left."""
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -72,7 +84,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cli.main(prog_name="mr-telemetry", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -82,10 +93,20 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("mr-telemetry: stopped.", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has closed it (`| head`): not our failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
+        _drop_output()
         sys.exit(0)
+    except OSError as error:
+        # Whatever has a better sentence has raised that: mostly `> /dev/full`, or its like.
+        place = error.filename or "standard output"
+        click.echo(f"mr-telemetry: {place}: {error.strerror}.", err=True)
+        _drop_output()
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Let what is still to be flushed go nowhere, so that Python's own end does not stumble."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

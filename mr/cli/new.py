@@ -1,5 +1,7 @@
 """`mr-telemetry new`."""
 
+import keyword
+import sys
 from pathlib import Path
 from string import Template
 
@@ -66,9 +68,13 @@ def command(name: str, folder: str) -> None:
     from mr.errors import UsageError
 
     module = name.removesuffix(".py").replace("-", "_")
-    if not module.isidentifier():
-        raise UsageError(f"{name}: must be a Python name, such as flash_versions.")
     class_name = "".join(word[:1].upper() + word[1:] for word in module.split("_"))
+    if not (_is_name(module) and _is_name(class_name)):
+        raise UsageError(f"{name}: must be a Python name, such as flash_versions.")
+    if module == "mr" or module in sys.stdlib_module_names:
+        raise UsageError(
+            f"{name}: would hide the module {module}, which is needed; choose another name."
+        )
     names = {"module": module, "class_name": class_name}
     target = Path(folder)
     files = {target / f"{module}.py": _ANALYSIS, target / f"test_{module}.py": _TEST}
@@ -85,3 +91,7 @@ def command(name: str, folder: str) -> None:
     click.echo(f"  python -m pytest {test}")
     click.echo(f"  mr-telemetry check {analysis} INPUT")
     click.echo(f"  mr-telemetry run {analysis} INPUT")
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)

@@ -26,15 +26,15 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def store_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--store`: where jobs are kept."""
+    return click.option("--store", metavar="DIR", help="Where jobs live.")(function)
+
+
 def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Flags of the settings that a job runs with; see `mr.config`."""
-    decorators = [
-        click.option("--store", metavar="DIR", help="Where jobs live."),
-        click.option("--workers", metavar="N", help="Processes that work (one a processor)."),
-    ]
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
+    workers = click.option("--workers", metavar="N", help="Processes that work (one a processor).")
+    return store_option(workers(function))
 
 
 def read_input_list(path: str | None) -> list[str]:
@@ -44,8 +44,10 @@ def read_input_list(path: str | None) -> list[str]:
     try:
         with click.open_file(path, encoding="utf-8") as stream:
             return [line.strip() for line in stream if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--input-list {path}: cannot be read: {error}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--input-list {path}: is not a text in UTF-8.") from None
+    except OSError as error:
+        raise UsageError(f"--input-list {path}: cannot be read: {error.strerror}.") from None
 
 
 def need_inputs(inputs: tuple[str, ...], listed: list[str]) -> None:

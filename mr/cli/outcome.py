@@ -1,6 +1,7 @@
 """What a command does once its job has ended: the result, the report, one line of summary."""
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Any
 import click
 
 from mr import items
-from mr.errors import JobFailed, MrError, UsageError
+from mr.directory import DirectoryStore
+from mr.errors import JobFailed, MrError, StoreUnavailable, UsageError
 from mr.job import End, EndState, failure_of
 from mr.parts import read_result, result_parts
 from mr.report import summary
 from mr.results import FORMATS, check_output, format_of, write_file, write_items
 from mr.scratch import scratch_folder
 from mr.spec import JobSpec
-from mr.store import DirectoryStore
 
 #: The file in a folder of result parts that says whose they are.
 CLAIM = "_job"
@@ -33,7 +34,8 @@ class Output:
     @property
     def prints(self) -> bool:
         """Whether the result goes to standard output."""
-        return self.place == "-"
+        # A pipe's name cannot be opened everywhere, but we hold it open already.
+        return self.place in ("-", "/dev/stdout")
 
     @property
     def is_folder(self) -> bool:
@@ -51,12 +53,35 @@ class Output:
         """Raise UsageError for what cannot be written: before a long job, not after it."""
         if self.format is not None and self.format not in FORMATS:
             raise UsageError(f"--format {self.format}: there are {', '.join(FORMATS)}.")
+        if not self.place:
+            raise UsageError("--output: it is empty; name a file, a folder, or - to print.")
         if self.is_folder:
             claim_folder(Path(self.place), None)
         elif not self.prints:
             check_output(self.place, self.format_for())
-        if self.report is not None and not Path(self.report).absolute().parent.is_dir():
-            raise UsageError(f"--report {self.report}: there is no folder of that name.")
+        if self.report is not None:
+            check_report(self.report)
+
+
+def check_report(path: str) -> None:
+    """Raise UsageError for a report that cannot be written: before a long job, not after it."""
+    if path in ("", "-"):
+        raise UsageError(f"--report {path!r}: name a file; only the result can be printed.")
+    target = Path(path).absolute()
+    if target.is_dir():
+        raise UsageError(f"--report {path}: it is a folder; name a file in it.")
+    if not target.parent.is_dir():
+        raise UsageError(f"--report {path}: there is no folder {target.parent}; create it first.")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise UsageError(f"--report {path}: no permission to write there; choose another place.")
+
+
+def write_json(path: str, report: dict[str, Any]) -> None:
+    """Write a report; raises StoreUnavailable when the disk does not take it."""
+    try:
+        Path(path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StoreUnavailable(f"--report {path}: cannot be written: {error.strerror}.") from None
 
 
 def finish(
@@ -70,15 +95,15 @@ def finish(
 ) -> None:
     """Write the report, then the result; raises for a job that failed."""
     if output.report is not None:
-        Path(output.report).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(output.report, report)
     if end.state is not EndState.DONE:
         raise failure_of(end)
     try:
         write_result(store, spec, output)
     except MrError as error:
         raise JobFailed(
-            f"{error} The job is done and its result is kept: `mr-telemetry resume {spec.job} -o "
-            "OUTPUT` writes it elsewhere."
+            f"{str(error).rstrip('.')}. The job is done and its result is kept: "
+            f"`mr-telemetry resume {spec.job} -o OUTPUT` writes it elsewhere."
         ) from error
     if not quiet:
         click.echo(summary(report), err=True)
@@ -120,6 +145,8 @@ def claim_folder(folder: Path, job: str | None) -> None:
     Raises UsageError when it holds another job's parts: the two would mix.
     """
     claim = folder / CLAIM
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"cannot write to {folder}: it is a file; name a folder.")
     try:
         if job is not None:
             folder.mkdir(parents=True, exist_ok=True)

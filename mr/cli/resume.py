@@ -30,10 +30,12 @@ def command(job: str, output: str, format_: str | None, report: str | None, **op
     store = open_job_store(settings.store)
     try:
         spec = read_spec(store, job)
-    except (ObjectMissing, FormatError):
+    except ObjectMissing:
         raise UsageError(
             f"there is no job {job} in {settings.store}; `mr-telemetry jobs` lists them."
         ) from None
+    except FormatError as error:
+        raise UsageError(f"cannot resume: {error}") from None
     with Display(spec.listing["bytes"], quiet=options["quiet"]) as display:
         end, facts = run_job(store, spec, settings, display)
     finish(store, spec, end, facts, target, quiet=options["quiet"])

@@ -45,7 +45,8 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
     schema's first dimension, or a block's file.
     """
     from mr.cli.outcome import Output, finish
-    from mr.config import load_settings, parse_share
+    from mr.config import load_settings, parse_named, parse_share
+    from mr.errors import UsageError
     from mr.launch import (
         Request,
         open_job_store,
@@ -55,13 +56,16 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
     )
     from mr.loading import load_analysis
     from mr.progress import Display
+    from mr.usercode import own_traceback
 
     listed = read_input_list(options["input_list"])
     need_inputs(options["inputs"], listed)
     names = ("store", "workers", "reducers", "split_size", "buffer_size")
     names += ("max_failures", "hang_limit")
     settings = load_settings({name: options[name] for name in names})
-    loaded = load_analysis(analysis)
+    with own_traceback(UsageError, f"{analysis} cannot be imported"):
+        loaded = load_analysis(analysis)
+    sample = options["sample"]
     request = Request(
         analysis=loaded,
         name=analysis,
@@ -70,7 +74,7 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
         schema=options["schema"],
         filter=options["filter"],
         parameters=parse_settings_of_analysis(loaded, options["parameters"]),
-        sample=parse_share(options["sample"]) if options["sample"] else None,
+        sample=None if sample is None else parse_named("--sample", parse_share, sample),
         limit_blocks=options["limit_blocks"],
         max_bad_records=options["max_bad_records"],
         strict=options["strict"],

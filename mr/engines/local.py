@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from mr.child import Progress
+from mr.directory import DirectoryStore
 from mr.errors import JobFailed, JobInterrupted, RetryElsewhere
 from mr.job import Conduct, End, EndState, Observer, conduct_job, read_end, tidy
 from mr.report import job_report, read_report, write_report
 from mr.scratch import scratch_folder
 from mr.spec import JobSpec
-from mr.store import DirectoryStore
 from mr.taskqueue import MemoryQueue
 from mr.worker import Surroundings, Worker
 
@@ -53,8 +53,8 @@ def run_here(
         ) from None
     except RetryElsewhere as error:
         raise JobFailed(
-            f"{error} What is done is kept: `mr-telemetry resume {spec.job}` goes on once that is "
-            "put right."
+            f"{str(error).rstrip('.')}. What is done is kept: `mr-telemetry resume {spec.job}` "
+            "goes on once that is put right."
         ) from error
     report = job_report(conduct, spec, end, time.monotonic() - start)
     write_report(store, spec.job, report)

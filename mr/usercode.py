@@ -1,4 +1,4 @@
-"""Running a person's code in this process: what it raises is shown as theirs, without our frames."""
+"""A person's code: what it raises is shown as theirs, without our frames."""
 
 import traceback
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mr.errors import MrError
 
-_PACKAGE = str(Path(__file__).parent.parent)
+_PACKAGE = str(Path(__file__).parent)
 #: Bundled analyses lie inside the package, but read as a person's code.
 _ANALYSES = str(Path(_PACKAGE, "analyses"))
 
@@ -16,18 +16,31 @@ _ANALYSES = str(Path(_PACKAGE, "analyses"))
 def own_traceback(raised: type[MrError], sentence: str) -> Iterator[None]:
     """Raise `raised` for anything that a person's code raises, also when it exits.
 
-    Its text is their traceback, and `sentence` with the error at its end. Our own errors pass.
+    Its text is `sentence` with the error, and their traceback. Our own errors pass.
     """
     try:
         yield
     except MrError:
         raise
     except (Exception, SystemExit) as error:
-        trace = traceback.TracebackException.from_exception(error)
-        _leave_ours_out(trace)
-        shown = "".join(trace.format() if trace.stack else trace.format_exception_only())
-        name = type(error).__name__
-        raise raised(f"{sentence}: {name}: {error}\n\n{shown.rstrip()}") from None
+        text = f"{sentence}: {error_line(error)}"
+        raise raised(f"{text}\n\n{own_frames(error)}".rstrip()) from error
+
+
+def error_line(error: BaseException) -> str:
+    """The error as a traceback's last line tells it; a sentence of ours as it is."""
+    return str(error) if isinstance(error, MrError) else f"{type(error).__name__}: {error}"
+
+
+def own_frames(error: BaseException) -> str:
+    """The traceback of an error without our frames; nothing where only ours are left."""
+    trace = traceback.TracebackException.from_exception(error)
+    _leave_ours_out(trace)
+    if trace.stack:
+        return "".join(trace.format()).rstrip()
+    if isinstance(error, SyntaxError):  # whose place is not in the stack
+        return "".join(trace.format_exception_only()).rstrip()
+    return ""
 
 
 def _leave_ours_out(trace: traceback.TracebackException | None) -> None:

@@ -1,0 +1,151 @@
+"""A block's lines: from its bytes to chunks of whole lines, in bounded memory, and their account.
+
+A line that is too long to hold is skipped. No other is validated here, but for the last one of a
+damaged block: it may not be whole.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+
+from mr.codecs import Damage, decompress
+from mr.errors import ShortRead
+from mr.validity import MAX_LINE_BYTES, TOO_LONG, check_line
+
+if TYPE_CHECKING:
+    from mr.blocks import Block
+
+#: Bad records of one block whose places are kept; all are counted.
+BAD_PLACES_KEPT = 100
+
+
+@dataclass
+class BlockAccount:
+    """What one block held: grows as the block is read."""
+
+    #: Lines, good, bad and left out by sampling.
+    lines: int = 0
+    #: Good records.
+    records: int = 0
+    #: Bytes after decompression.
+    raw_bytes: int = 0
+    compressed_bytes: int = 0
+    #: Bad records: reason to number.
+    bad: Counter[str] = field(default_factory=Counter)
+    #: (line, reason) of the first `BAD_PLACES_KEPT` bad records; lines count from 1.
+    bad_places: list[tuple[int, str]] = field(default_factory=list)
+    #: Why the block could not be read whole, None if it was.
+    damage: str | None = None
+
+    def add_bad(self, line: int, reason: str) -> None:
+        """Count a bad record."""
+        self.bad[reason] += 1
+        if len(self.bad_places) < BAD_PLACES_KEPT:
+            self.bad_places.append((line, reason))
+
+
+def read_lines(
+    block: "Block", open_block: Callable[[], BinaryIO], account: BlockAccount
+) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of its first line, bytes) of chunks of whole lines, about 1 MB each.
+
+    Every line ends with a newline. `open_block` opens the block from its start, more than once if
+    the block is damaged.
+
+    Raises ShortRead when fewer bytes come than `block.size`, and what `open_block` raises.
+    """
+    return split_lines(_decompressed(block, open_block, account), account)
+
+
+def split_lines(
+    pieces: Iterable[bytes], account: BlockAccount, *, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[tuple[int, bytes]]:
+    """Cut pieces of a block at newlines, as `read_lines` does.
+
+    A line over `max_line_bytes` is skipped and counted as bad (pieces are no longer than that).
+    A last line without a newline counts unless the block is damaged: then it counts only if it is
+    good, so surely whole.
+    """
+    number = 1
+    tail: list[bytes] = []  # the start of a line, in pieces
+    tail_bytes = 0
+    for piece in pieces:
+        start = 0
+        end = piece.rfind(b"\n") + 1
+        if end:
+            start = piece.find(b"\n") + 1
+            if tail_bytes + start - 1 > max_line_bytes:
+                account.lines += 1
+                account.add_bad(number, TOO_LONG)
+                number += 1
+            else:
+                start = 0
+            if start < end:
+                chunk = b"".join([*tail, piece[start:end]]) if not start else piece[start:end]
+                lines = chunk.count(b"\n")
+                account.lines += lines
+                yield number, chunk
+                number += lines
+            tail, tail_bytes = [], 0
+        tail_bytes += len(piece) - end
+        if tail_bytes > max_line_bytes:
+            tail.clear()
+        elif end < len(piece):
+            tail.append(piece[end:])
+    last = b"".join(tail)
+    if account.damage is not None and (not last or check_line(last) is not None):
+        return
+    if tail_bytes:
+        account.lines += 1
+    if tail_bytes > max_line_bytes:
+        account.add_bad(number, TOO_LONG)
+    elif tail_bytes:
+        yield number, last + b"\n"
+
+
+def _decompressed(
+    block: "Block", open_block: Callable[[], BinaryIO], account: BlockAccount
+) -> Iterator[bytes]:
+    """Yield the block's decompressed bytes; keep account of sizes and damage."""
+    streams: list[_CountingStream] = []
+
+    def reopen() -> BinaryIO:
+        streams.append(_CountingStream(open_block(), account))
+        return streams[-1]
+
+    def report(damage: Damage) -> None:
+        account.damage = str(damage)
+
+    for piece in decompress(reopen, block.key, report=report):
+        account.raw_bytes += len(piece)
+        yield piece
+    if streams[-1].is_at_end and streams[-1].read_bytes < block.size:
+        raise ShortRead(
+            f"{block.key}: only {streams[-1].read_bytes:,} of {block.size:,} bytes came; "
+            "the block is read again."
+        )
+
+
+class _CountingStream:
+    """A block's stream that counts what is read of it."""
+
+    def __init__(self, stream: BinaryIO, account: BlockAccount) -> None:
+        self._stream = stream
+        self._account = account
+        self.read_bytes = 0
+        self.is_at_end = False
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self.is_at_end = not data
+        self.read_bytes += len(data)
+        self._account.compressed_bytes = max(self._account.compressed_bytes, self.read_bytes)
+        return data
+
+    def __enter__(self) -> "_CountingStream":
+        self._stream.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.__exit__(*error)

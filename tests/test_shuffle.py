@@ -1,0 +1,458 @@
+"""The shuffle: with any memory, spills and passes, every key has its values in order."""
+
+import io
+import itertools
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mr import keys, values
+from mr.errors import AnalysisError, FormatError, ShortRead
+from mr.runs import (
+    ENTRY_BYTES,
+    FRAME_BYTES,
+    RunWriter,
+    Span,
+    group,
+    merge_in_passes,
+    merge_runs,
+    read_run,
+    write_run,
+)
+from mr.shuffle import (
+    COMBINE_VALUES,
+    KEY_OVERHEAD_BYTES,
+    VALUE_OVERHEAD_BYTES,
+    MapBuffer,
+    combiner,
+)
+
+#: Few keys and many values, so that keys come again.
+NAMES = st.sampled_from(["", "a", "b", "ab", "\x00", "é"]).map(keys.encode)
+PAIRS = st.lists(st.tuples(NAMES, st.integers(-5, 5).map(values.encode)), max_size=60)
+
+#: From "spills at every pair" to "never".
+LIMITS = st.sampled_from([1, 300, 1000, 3000, 10**6])
+
+FEWER = settings(deadline=None, max_examples=60)
+
+
+def add_up(key, found):
+    """An analysis's combine: one value for many."""
+    yield key, sum(found)
+
+
+def keep_all(key, found):
+    """A combine that combines nothing."""
+    for value in found:
+        yield key, value
+
+
+def spread(pairs, partitions=1, ordered=False, origins=None, **options):
+    """The bytes of a map task's object, its spans, and how often it spilled."""
+    with tempfile.TemporaryDirectory() as folder:
+        buffer = MapBuffer(
+            partitions=partitions,
+            partition_of=lambda key: keys.partition(key, partitions),
+            folder=Path(folder),
+            ordered=ordered,
+            **options,
+        )
+        for number, (key, value) in enumerate(pairs):
+            if origins is not None:
+                buffer.origin = origins[number]
+            buffer.emit(key, value)
+        out = io.BytesIO()
+        spans = buffer.write(out)
+    assert buffer.pairs == len(pairs)
+    return out.getvalue(), spans, buffer.spills
+
+
+def entries_of(data, span):
+    """The entries of a run."""
+    stream = io.BytesIO(data)
+    stream.seek(span.offset)
+    return list(read_run(stream, span.length, "memory"))
+
+
+def grouped(entries):
+    """Key to values, in order; asserts that each key comes once."""
+    found = [(key, list(stream)) for key, stream in group(entries)]
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+def reference(pairs):
+    """Key to values, as a plain dict has them."""
+    found = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return dict(sorted(found.items()))
+
+
+def run_of(entries):
+    """A run in memory: its bytes and its span."""
+    out = io.BytesIO()
+    span = write_run(RunWriter(out), entries)
+    return out.getvalue(), span
+
+
+def flat(entries):
+    """Key, value and origin (or None) of each value."""
+    return [(k, v, o) for k, vs, os in entries for v, o in itertools.zip_longest(vs, os)]
+
+
+# Runs
+
+
+@given(
+    entries=st.lists(
+        st.tuples(st.binary(max_size=5), st.lists(st.binary(max_size=300), min_size=1)), max_size=10
+    ),
+    with_origins=st.booleans(),
+)
+def test_a_run_gives_back_its_entries(entries, with_origins):
+    """What is written to a run is read from it: keys, values and origins, in order."""
+    run = [(k, vs, [bytes([n]) for n in range(len(vs))] * with_origins) for k, vs in entries]
+
+    found = entries_of(*run_of(run))
+
+    assert flat(found) == flat(run)
+
+
+def test_a_frame_is_small_however_long_a_key_is():
+    """A frequent key spans frames, so that a merge of many runs holds little memory."""
+    count = 5 * FRAME_BYTES // ENTRY_BYTES
+    data, span = run_of([(b"k", [b""] * count, [])])
+
+    found = entries_of(data, span)
+
+    assert len(found) >= 5
+    assert {key for key, _, _ in found} == {b"k"}
+    assert sum(len(vs) for _, vs, _ in found) == count
+
+
+def test_an_empty_run_is_no_bytes():
+    """A partition without keys takes no room, and can be read."""
+    assert run_of([]) == (b"", Span(0, 0))
+    assert entries_of(b"", Span(0, 0)) == []
+
+
+SMALL, SMALL_SPAN = run_of([(b"k%d" % n, [b"value" * n], []) for n in range(20)])
+
+
+@given(at=st.integers(0, len(SMALL) - 1), change=st.integers(1, 255))
+def test_a_damaged_frame_is_noticed(at, change):
+    """A changed byte is a FormatError or ShortRead, and never other entries than were written."""
+    bad = bytearray(SMALL)
+    bad[at] ^= change
+
+    try:
+        found = entries_of(bytes(bad), SMALL_SPAN)
+    except (FormatError, ShortRead):
+        return
+    assert found == entries_of(SMALL, SMALL_SPAN)
+
+
+@pytest.mark.parametrize("at", [4, len(SMALL) // 2, len(SMALL) - 1])
+def test_damage_in_a_frame_names_the_run(at):
+    """The error says which run it is."""
+    bad = bytearray(SMALL)
+    bad[at] ^= 0xFF
+
+    with pytest.raises(FormatError, match=r"^memory: a frame of the run is damaged"):
+        entries_of(bytes(bad), SMALL_SPAN)
+
+
+@given(length=st.integers(0, len(SMALL) - 1))
+def test_a_run_that_is_cut_is_a_short_read(length):
+    """Fewer bytes than the commit says are the network's fault: to be tried again."""
+    with pytest.raises(ShortRead, match="memory: the run ends within a frame"):
+        entries_of(SMALL[:length], SMALL_SPAN)
+
+
+@given(length=st.integers(1, len(SMALL) - 1))
+def test_a_frame_keeps_to_its_run(length):
+    """A run's last frame may not reach into what follows it."""
+    with pytest.raises(FormatError, match="longer than the run"):
+        entries_of(SMALL + SMALL, Span(0, len(SMALL) + length))
+
+
+def test_a_stream_may_give_little_at_a_time():
+    """A store's stream that returns fewer bytes than were asked for is read on."""
+
+    class Trickle(io.BytesIO):
+        def read(self, size=-1):
+            return super().read(min(size, 3))
+
+    assert list(read_run(Trickle(SMALL), len(SMALL), "x")) == entries_of(SMALL, SMALL_SPAN)
+
+
+# The map side
+
+
+@FEWER
+@given(pairs=PAIRS, partitions=st.integers(1, 9), limit=LIMITS)
+def test_a_map_task_writes_what_was_emitted(pairs, partitions, limit):
+    """Each partition has its keys in order, each with its values in order of emission."""
+    data, spans, _ = spread(pairs, partitions, limit_bytes=limit)
+    runs = [grouped(entries_of(data, span)) for span in spans]
+
+    for number, run in enumerate(runs):
+        assert list(run) == sorted(run)
+        assert all(keys.partition(key, partitions) == number for key in run)
+    assert {key: found for run in runs for key, found in run.items()} == reference(pairs)
+
+
+@FEWER
+@given(pairs=PAIRS, partitions=st.integers(1, 9), limit=LIMITS, most=st.integers(1, 5))
+def test_combining_changes_no_sum(pairs, partitions, limit, most):
+    """However often values are combined, each key has one value left, which is right."""
+    data, spans, _ = spread(
+        pairs, partitions, limit_bytes=limit, combine=combiner(add_up, "A"), combine_values=most
+    )
+    found = {
+        keys.decode(key): [values.decode(value) for value in stream]
+        for span in spans
+        for key, stream in grouped(entries_of(data, span)).items()
+    }
+
+    assert found == {
+        keys.decode(key): [sum(map(values.decode, each))] for key, each in reference(pairs).items()
+    }
+
+
+@FEWER
+@given(pairs=PAIRS, limit=LIMITS, most=st.integers(1, 5))
+def test_a_combine_that_combines_nothing_keeps_the_order(pairs, limit, most):
+    """Values that a combine gives back one by one are in order of emission still."""
+    data, (span,), _ = spread(
+        pairs, limit_bytes=limit, combine=combiner(keep_all, "A"), combine_values=most
+    )
+
+    assert grouped(entries_of(data, span)) == reference(pairs)
+
+
+@FEWER
+@given(pairs=PAIRS, partitions=st.integers(1, 9), limit=LIMITS, cuts=st.integers(1, 5))
+def test_ordered_values_come_by_their_origin(pairs, partitions, limit, cuts):
+    """In a later step, whichever task has which part, values come in the order of their origins."""
+    origins = [b"%04d" % number for number in range(len(pairs))]
+    # Parts are scattered: each task has every so many-th pair, in order.
+    tasks = [list(enumerate(pairs))[start::cuts] for start in range(cuts)]
+    objects = [
+        spread(
+            [pair for _, pair in task],
+            partitions,
+            ordered=True,
+            origins=[origins[number] for number, _ in task],
+            limit_bytes=limit,
+        )
+        for task in tasks
+    ]
+
+    found = {}
+    for number in range(partitions):
+        runs = [entries_of(data, spans[number]) for data, spans, _ in objects]
+        found.update(grouped(merge_runs(runs, ordered=True)))
+
+    assert found == reference(pairs)
+
+
+def test_memory_is_given_back_by_spilling():
+    """What is over the limit goes to disk, no sooner, and comes back as one run in order."""
+    pairs = [(keys.encode(number % 50), values.encode(number)) for number in range(5_000)]
+    limit = 20_000
+
+    data, (span,), spills = spread(pairs, limit_bytes=limit)
+
+    held = sum(len(value) + VALUE_OVERHEAD_BYTES for _, value in pairs)
+    held += spills * sum(len(key) + KEY_OVERHEAD_BYTES for key in dict(pairs))
+    assert 2 <= spills <= held // limit + 1
+    assert grouped(entries_of(data, span)) == reference(pairs)
+
+
+def test_a_combine_keeps_memory_small():
+    """A frequent key that combines well never makes a map task spill."""
+    pairs = [(keys.encode("k"), values.encode(1))] * 20_000
+
+    data, (span,), spills = spread(pairs, limit_bytes=100_000, combine=combiner(add_up, "A"))
+
+    assert spills == 0
+    assert grouped(entries_of(data, span)) == {keys.encode("k"): [values.encode(20_000)]}
+
+
+@pytest.mark.parametrize("limit", [50_000, 10**9])
+def test_a_combine_that_shrinks_nothing_is_not_quadratic(limit):
+    """How many values a useless combine is shown grows with their number, not with its square."""
+    shown = Counter()
+
+    def useless(key, found):
+        for value in found:
+            shown[key] += 1
+            yield key, value
+
+    for count in (2_000, 20_000):
+        pairs = [(keys.encode(count), values.encode(number)) for number in range(count)]
+        spread(pairs, limit_bytes=limit, combine=combiner(useless, "A"))
+
+    assert shown[20_000] <= 6 * 20_000
+    assert shown[20_000] >= COMBINE_VALUES
+
+
+def test_a_combine_may_leave_nothing():
+    """A key whose combine yields nothing, or returns None, is not there."""
+    pairs = [(keys.encode(name), values.encode(1)) for name in "abab"]
+
+    for combine in (lambda key, found: None, lambda key, found: []):
+        data, (span,), _ = spread(pairs, combine=combiner(combine, "A"))
+        assert entries_of(data, span) == []
+
+
+def test_a_stream_of_combined_values_is_not_held(tmp_path):
+    """The combine of spilled values streams: it is asked for more as they are written."""
+    alive = []
+
+    def lazy(key, found):
+        for value in found:
+            alive.append(value)
+            yield key, value
+
+    run = combiner(lazy, "A")(keys.encode("k"), iter([values.encode(n) for n in range(10)]))
+
+    next(iter(run))
+    assert len(alive) == 1
+
+
+@pytest.mark.parametrize(
+    ("yielded", "sentence"),
+    [
+        (("other", 1), r"^A\.combine yielded the key 'other' for 'k'; it must yield pairs of the"),
+        ((1, 1), r"^A\.combine yielded the key 1 for 'k'"),
+        (5, r"^A\.combine yielded 5; it must yield \(key, value\) pairs"),
+        (["k", 1], r"^A\.combine yielded \['k', 1\]; it must yield"),
+        (("k", object), r"^A\.combine yielded the key 'k': .*type"),
+        (([], 1), r"^A\.combine yielded the key \[\]: .*list"),
+    ],
+)
+def test_a_combine_that_breaks_its_contract_is_named(yielded, sentence):
+    """The error names the analysis, what it yielded, and what it must yield."""
+    run = combiner(lambda key, found: [yielded], "A")
+
+    with pytest.raises(AnalysisError, match=sentence):
+        list(run(keys.encode("k"), []))
+
+
+def test_equal_keys_of_another_type_are_other_keys():
+    """A combine that turns 1 into 1.0 or True is told so; -0.0 is 0.0."""
+    for key, other in ((1, 1.0), (1, True)):
+        run = combiner(lambda _, found, other=other: [(other, 1)], "A")
+        with pytest.raises(AnalysisError):
+            list(run(keys.encode(key), []))
+    same = combiner(lambda _, found: [(-0.0, 1)], "A")
+    assert list(same(keys.encode(0.0), [])) == [values.encode(1)]
+
+
+# Merging
+
+
+RUNS = st.lists(
+    st.lists(st.tuples(NAMES, st.integers(0, 9).map(values.encode)), max_size=6), max_size=12
+)
+
+
+@FEWER
+@given(runs=RUNS, width=st.integers(2, 5))
+def test_merging_in_passes_is_merging(runs, width):
+    """However few runs are open at a time, keys come in order, and values by run, then place."""
+    sorted_runs = [sorted(run, key=lambda pair: pair[0]) for run in runs]
+    sources = [lambda run=run: [(k, [v], []) for k, v in run] for run in sorted_runs]
+    with tempfile.TemporaryDirectory() as folder:
+        found = grouped(merge_in_passes(sources, Path(folder), width=width))
+
+    assert list(found.items()) == list(reference(itertools.chain(*sorted_runs)).items())
+
+
+@FEWER
+@given(runs=RUNS, width=st.integers(2, 5))
+def test_merging_by_origin_in_passes_is_merging(runs, width):
+    """With origins, values of a key come by origin; of equal origin by run, then place."""
+    triples = [
+        sorted((k, b"%d" % (index % 3), v, number, index) for index, (k, v) in enumerate(run))
+        for number, run in enumerate(runs)
+    ]
+    triples = [sorted(run, key=lambda one: (one[0], one[1], one[4])) for run in triples]
+    sources = [lambda run=run: [(k, [v], [o]) for k, o, v, _, _ in run] for run in triples]
+    expected = sorted(itertools.chain(*triples), key=lambda one: (one[0], one[1], one[3], one[4]))
+    with tempfile.TemporaryDirectory() as folder:
+        found = grouped(merge_in_passes(sources, Path(folder), ordered=True, width=width))
+
+    assert found == reference((k, v) for k, _, v, _, _ in expected)
+
+
+def test_many_runs_are_never_open_at_once(tmp_path):
+    """A hundred runs at a width of three: passes over disk, each file deleted after its pass."""
+    open_now, most_open = set(), []
+
+    def source(number):
+        def read():
+            open_now.add(number)
+            most_open.append(len(open_now))
+            for key in range(20):
+                yield keys.encode(key), [values.encode(number)], []
+            open_now.discard(number)
+
+        return read
+
+    found = grouped(merge_in_passes([source(n) for n in range(100)], tmp_path, width=3))
+
+    assert found == {
+        keys.encode(key): [values.encode(number) for number in range(100)] for key in range(20)
+    }
+    assert max(most_open) <= 3
+    assert len(list(tmp_path.iterdir())) <= 3
+
+
+def test_merging_nothing_gives_nothing(tmp_path):
+    """A partition without runs has no keys."""
+    assert list(merge_in_passes([], tmp_path)) == []
+    assert list(merge_runs([])) == []
+
+
+def test_groups_may_be_left_unread():
+    """A reduce that ignores some of a key's values gets the next key all the same."""
+    entries = [(b"a", [b"1", b"2"], []), (b"a", [b"3"], []), (b"b", [b"4"], [])]
+
+    found = [(key, next(stream)) for key, stream in group(iter(entries))]
+
+    assert found == [(b"a", b"1"), (b"b", b"4")]
+
+
+def test_a_group_is_a_stream():
+    """A key's values are read as they are asked for, so that they need not fit in memory."""
+    read = []
+
+    def entries():
+        for number in range(1000):
+            read.append(number)
+            yield b"k", [b"%d" % number], []
+
+    _, stream = next(group(entries()))
+    next(stream)
+
+    assert len(read) <= 2
+
+
+def test_a_run_on_disk_that_is_cut_is_noticed(tmp_path):
+    """A pass over a damaged local file ends in an error and not in fewer values."""
+    runs = [[(keys.encode(n), [values.encode(n)], [])] for n in range(4)]
+    merged = merge_in_passes([lambda run=run: run for run in runs], tmp_path, width=2)
+    path = sorted(tmp_path.iterdir())[0]
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(ShortRead, match=str(path)):
+        list(merged)

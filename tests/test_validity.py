@@ -1,0 +1,259 @@
+"""What a record is: the fast path and the definition agree, and nothing readable is lost."""
+
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from reading import exact, on_turn, read
+
+from mr.records import Record
+from mr.validity import check_line, parse_plain
+
+#: Stands before and after a line under test.
+GOOD = b"00\t{}"
+
+
+def read_line(line: bytes) -> tuple[Record | None, str | None]:
+    """A line's record, which has had its turn; else why it is bad."""
+    found, account = read(b"\n".join([GOOD, line, GOOD, b""]))
+    assert (account.lines, account.damage) == (3, None)
+    assert account.records == len(found) == 3 - account.bad.total()
+    if account.bad:
+        ((place, reason),) = account.bad_places
+        assert place == 2
+        return None, reason
+    return found[1], None
+
+
+def nested(levels: int, opening: bytes = b"[") -> bytes:
+    """A record's JSON nested so deep, in arrays or in objects."""
+    if opening == b"[":
+        return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+    return b'{"a":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{}",
+        b' \t\r{"a" : [ ] }\r ',
+        b'{"a":123456789012345678901234567890}',
+        b'{"a":-9223372036854775809,"b":18446744073709551616,"c":18446744073709551615}',
+        b'{"a":' + b"9" * 5000 + b',"b":-' + b"1" * 700 + b"}",
+        b'{"a":-0,"b":-0.0,"c":1e-400,"d":0.1e1,"e":1E+2}',
+        b'{"a":1.7976931348623157e308,"b":5e-324}',
+        b'{"a":"\\ud83d\\ude00\\u0000\\/\\"\\\\ \\\\ud800"}',
+        '{"é":"\ufeff\U0001f600"}'.encode(),
+        b'{"a":1,"a":{"b":1,"b":2},"c":{"d":[{"e":1,"e":2}]}}',
+        b'{"a\\u0062":1,"ab":2}',
+        b'{"a\\u0000b":1,"a":2,"a\\u0000":3}',
+        b'{"":{"":null}}',
+        b'{"a":true,"b":false,"c":null}',
+        b'{"a":"[[[{{{","b":"]","c":"\\"["}',
+        b'{"a":[' + b",".join([b"[{}]"] * 600) + b"]}",
+        b'{"a":"' + b"[" * 600 + b'"}',
+        b'{"\\\\":"' + b'\\"[' * 600 + b'","b":"\\\\"}',
+    ],
+)
+def test_good_records(raw):
+    """A good record has the payload that the definition gives, by item access as well."""
+    record, reason = read_line(b"id\t" + raw)
+    assert reason is None
+    assert check_line(b"id\t" + raw) is None
+    assert (record.id, record.raw, record.line) == ("id", raw, 2)
+    expected = exact(parse_plain(raw))
+    assert exact(record.payload) == expected
+    now = on_turn(raw)
+    assert exact(now._root) == expected
+    assert exact(now.payload) == expected
+    assert exact(record._root) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"", "no tab"),
+        (b"{}", "no tab"),
+        (b"id\t", "not JSON"),
+        (b"id\t{", "not JSON"),
+        (b"id\t{}\t{}", "not JSON"),
+        (b'id\t{"a":1,}', "not JSON"),
+        (b'id\t{"a":01}', "not JSON"),
+        (b'id\t{"a":1.}', "not JSON"),
+        (b'id\t{"a":+1}', "not JSON"),
+        (b"id\t{'a':1}", "not JSON"),
+        (b'id\t{"a":"\x01"}', "not JSON"),
+        (b'id\t{"a":"\\x"}', "not JSON"),
+        (b'id\t{"a":"\\u12"}', "not JSON"),
+        ('id\t{"a":\u0661}'.encode(), "not JSON"),
+        (b"id\t\xc2\xa0{}", "not JSON"),
+        (b'id\t{"a":NaN}', "NaN or Infinity"),
+        (b'id\t{"a":[-Infinity]}', "NaN or Infinity"),
+        (b'id\t{"a":1e309}', "number out of range"),
+        (b'id\t{"a":-1e999}', "number out of range"),
+        (b'id\t{"a":' + b"9" * 400 + b".0}", "number out of range"),
+        (b'id\t{"a":"\\ud800"}', "lone surrogate"),
+        (b'id\t{"\\udc00\\ud800":1}', "lone surrogate"),
+        (b'id\t{"a":"\\ud800\\u0041"}', "lone surrogate"),
+        (b'id\t{"a":"\\uDBFF","a":1}', "lone surrogate"),
+        (b'id\t{"a":"\xed\xa0\x80"}', "not UTF-8"),
+        (b'id\t{"a":"\xff"}', "not UTF-8"),
+        (b"i\xffd\t{}", "not UTF-8"),
+        (b"id\xff", "not UTF-8"),
+        (b"id\t\xef\xbb\xbf{}", "byte-order mark"),
+        (b"\xef\xbb\xbfid\t{}", "byte-order mark"),
+        (b"id\t[]", "not an object"),
+        (b"id\t null", "not an object"),
+        (b"id\t12345678901234567890123", "not an object"),
+        (b"id\t" + nested(513), "nested deeper than 512"),
+        (b"id\t" + nested(513, b"{"), "nested deeper than 512"),
+        (b"id\t" + b"[" * 100_000, "nested deeper than 512"),
+        (b"id\t" + b'{"a":' * 400, "not JSON"),
+    ],
+)
+def test_bad_records(line, reason):
+    """A bad record is counted with its line and reason, and its neighbours are read."""
+    assert check_line(line) == reason
+    assert read_line(line) == (None, reason)
+
+
+def test_a_record_nested_to_the_limit():
+    """All of 512 levels can be reached, in arrays and in objects."""
+    record, reason = read_line(b"id\t" + nested(512))
+    assert reason is None
+    level = record["a"]
+    for _ in range(510):
+        (level,) = level
+    assert level == []
+    record, reason = read_line(b"id\t" + nested(512, b"{"))
+    assert reason is None
+    for level in (record, record.payload, on_turn(record.raw)):
+        for _ in range(511):
+            level = level["a"]
+        assert level == {}
+
+
+def test_only_the_first_tab_splits():
+    """A tab after the first one is white space of the JSON."""
+    record, _ = read_line(b'id\t\t{"a":\t1}')
+    assert (record.id, record.payload) == ("id", {"a": 1})
+
+
+TOKENS = st.sampled_from(
+    [
+        *b'{}[]:," \\\t\r\x00\x7f/01-+.eE',
+        *(b"309", b"99999999999999999999", b"1e400", b"1e-400", b"0.1", b"-0"),
+        *(b"NaN", b"Infinity", b"true", b"false", b"null"),
+        *(b'"a"', b'"b":', b'"a":1', b"[]", b"{}"),
+        *(b"\\u", b"d800", b"\\ud83d", b"\\ude00", b"\\u0000", b'\\"'),
+        *(b"\xff", b"\xef\xbb\xbf", b"\xc3\xa9", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\xc0\x80"),
+        *(b"[" * 256, b"]" * 256, b'{"a":' * 300, b"}" * 300),
+    ]
+).map(lambda token: token if isinstance(token, bytes) else bytes([token]))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+)
+NAMES = st.sampled_from(["a", "b", "é", ""]) | st.text(st.characters(exclude_categories=["Cs"]))
+PAYLOADS = st.dictionaries(
+    NAMES,
+    st.recursive(
+        SCALARS,
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(NAMES, inner, max_size=5),
+        max_leaves=20,
+    ),
+)
+GOOD_JSON = st.builds(
+    lambda value, ascii_only, spaced: json.dumps(
+        value, ensure_ascii=ascii_only, separators=None if spaced else (",", ":")
+    ).encode(),
+    PAYLOADS,
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A good record's JSON, in which some bytes are replaced by tokens."""
+    raw = draw(GOOD_JSON)
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(raw)))
+        end = draw(st.integers(start, min(start + 3, len(raw))))
+        raw = raw[:start] + draw(TOKENS) + raw[end:]
+    return raw
+
+
+HOSTILE = (
+    mutated()
+    | st.lists(TOKENS, max_size=12).map(b"".join)
+    | st.lists(TOKENS, max_size=8).map(lambda tokens: b'{"a":' + b"".join(tokens) + b"}")
+    | st.lists(TOKENS, max_size=8).map(lambda tokens: b'{"a":"' + b"".join(tokens) + b'"}')
+    | st.binary(max_size=40)
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(HOSTILE, st.sampled_from([b"id\t", b"", b"\t", b"\xc3\xa9\t", b"\xef\xbb\xbf\t", b"\xff\t"]))
+@example(b'{"a":"\\ud83d\\ud83d\\ude00"}', b"id\t")
+def test_fast_path_and_definition_agree_on_hostile_bytes(raw, start):
+    """Whatever the bytes, the verdict is the definition's, and so is every value."""
+    line = (start + raw).replace(b"\n", b" ")
+    record, reason = read_line(line)
+    assert reason == check_line(line)
+    if record is not None:
+        expected = exact(parse_plain(record.raw))
+        assert exact(record.payload) == expected
+        assert exact(on_turn(record.raw)._root) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(GOOD_JSON)
+def test_no_good_record_is_lost(raw):
+    """Whatever the json module writes is a good record, and comes back equal."""
+    record, reason = read_line(b"id\t" + raw)
+    assert reason is None
+    assert exact(record.payload) == exact(json.loads(raw))
+    assert exact(on_turn(raw)._root) == exact(json.loads(raw))
+
+
+NUMBER_PARTS = st.sampled_from(["0", "1", "9" * 17, "9" * 310, "123456789" * 90, ""])
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    sign=st.sampled_from(["", "-"]),
+    whole=NUMBER_PARTS,
+    fraction=NUMBER_PARTS | st.integers(0).map(str),
+    exponent=st.integers(-1200, 400) | st.none(),
+)
+def test_numbers_are_those_of_the_definition(sign, whole, fraction, exponent):
+    """Numbers of any form and length give the same verdict and the same value."""
+    number = sign + whole + ("." + fraction if fraction else "")
+    number += "" if exponent is None else f"e{exponent}"
+    raw = b'{"a":%s}' % number.encode()
+    record, reason = read_line(b"id\t" + raw)
+    assert reason == check_line(b"id\t" + raw)
+    if record is not None:
+        assert exact(on_turn(raw)["a"]) == exact(parse_plain(raw)["a"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    levels=st.integers(500, 525),
+    opening=st.sampled_from([b"[", b"{"]),
+    filler=st.sampled_from([b"1", b"[]", b'"]"', b'"[[["', b'"\\"["', b'"{\\\\"', b"[[[]]]"]),
+    times=st.integers(1, 300),
+)
+def test_depth_is_exact_around_its_limit(levels, opening, filler, times):
+    """The limit is 512 levels whatever stands beside, brackets in strings included."""
+    deep = nested(levels, opening)
+    raw = b'{"b":[' + b",".join([filler] * times) + b'],"c":' + deep + b',"d":"[]"}'
+    _, reason = read_line(b"id\t" + raw)
+    assert reason == check_line(b"id\t" + raw)
+    assert reason == (None if levels + 1 <= 512 else "nested deeper than 512")
