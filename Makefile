@@ -16,7 +16,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mr-telemetry needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
 demo: install  ## Run a real analysis over sample telemetry blocks
@@ -25,11 +25,11 @@ demo: install  ## Run a real analysis over sample telemetry blocks
 	@$(BIN)/mr-telemetry run os_distribution $(DEMO)/blocks --store $(DEMO)/jobs --report $(DEMO)/report.json
 	@echo
 	@echo 'Those are records by operating system. Where to look next:'
-	@echo '  analyses/os_distribution.py                        the analysis that ran'
-	@echo '  $(DEMO)/report.json                              what it read, and what not'
-	@echo '  $(BIN)/mr-telemetry ls $(DEMO)/blocks             what the sample data holds'
-	@echo '  $(BIN)/mr-telemetry new my_analysis               an analysis of your own'
-	@echo '  README.md                                          how to go on'
+	@echo '  analyses/os_distribution.py                   the analysis that ran'
+	@echo '  $(DEMO)/report.json                         what it read, and what not'
+	@echo '  $(BIN)/mr-telemetry ls $(DEMO)/blocks  what the sample data holds'
+	@echo '  $(BIN)/mr-telemetry new my_analysis      an analysis of your own'
+	@echo '  README.md                                     how to go on'
 
 test: install  ## Run every test
 	$(BIN)/python -m pytest -n auto
