@@ -89,6 +89,32 @@ class Analysis:
         return self.__dict__.setdefault("_counters", Counter())
 
 
+#: The methods that an analysis may have.
+HOOKS = (
+    "setup", "map", "map_block", "finish", "combine", "partition_key", "setup_reduce", "reduce",
+)  # fmt: skip
+
+#: What people call the hooks who know other frameworks, in small letters.
+_OTHER_NAMES = {
+    **{hook.replace("_", ""): hook for hook in HOOKS},
+    **{hook: hook for hook in HOOKS},
+    "mapper": "map",
+    "maps": "map",
+    "mapblocks": "map_block",
+    "reducer": "reduce",
+    "reduces": "reduce",
+    "combiner": "combine",
+    "partition": "partition_key",
+    "partitioner": "partition_key",
+    "mapper_init": "setup",
+    "mapper_final": "finish",
+    "reducer_init": "setup_reduce",
+    "finalize": "finish",
+    "teardown": "finish",
+    "cleanup": "finish",
+    "close": "finish",
+}
+
 #: What a subclass's attribute may be called without being a parameter.
 _RESERVED = frozenset(name for name in vars(Analysis) if not name.startswith("_"))
 
@@ -105,6 +131,26 @@ def steps(analysis: type[Analysis]) -> list[type[Analysis]]:
             raise UsageError(f"{following.__name__} follows itself by `then`.")
         found.append(following)
     return found
+
+
+def near_misses(found: Sequence[type[Analysis]]) -> list[str]:
+    """A sentence for each method that looks like a hook with its name mistaken."""
+    sentences = []
+    for step in found:
+        own = {name for base in step.__mro__ if base not in Analysis.__mro__ for name in vars(base)}
+        for name in sorted(own - set(HOOKS)):
+            hook = _OTHER_NAMES.get(name.lower().strip("_"))
+            if hook is not None and hook not in own and callable(getattr(step, name)):
+                sentences.append(f"{step.__name__}.{name} is never called: did you mean {hook}?")
+    return sentences
+
+
+def is_scattered(found: Sequence[type[Analysis]], number: int) -> bool:
+    """Whether an earlier step reduces: then step `number` (from 0) gets its input in parts.
+
+    The parts are cut by partition, so the order of that input is the order of its keys.
+    """
+    return any(step.reduce is not None for step in found[:number])
 
 
 def parameters(analysis: type[Analysis]) -> dict[str, Any]:

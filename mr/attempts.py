@@ -79,10 +79,10 @@ def run_attempt(attempt: Attempt) -> Commit:
     if not task.is_map:
         spans = [_reduce(attempt, analysis, line)]
     elif not attempt.step.has_reduce:
-        spans = [_map_only(attempt, analysis, line)]
+        spans, pairs = _map_only(attempt, analysis, line)
     else:
         buffer = _map_buffer(attempt, analysis)
-        _feed(attempt, analysis, line, buffer, lambda origin: setattr(buffer, "origin", origin))
+        _feed(attempt, analysis, line, buffer)
         with attempt.store.create(layout.run_name(task.job, task.id, attempt.name)) as out:
             spans = buffer.write(out)
         pairs, spills = buffer.pairs, buffer.spills
@@ -95,7 +95,6 @@ def _feed(
     analysis: Analysis,
     line: dict,
     sink: Sink,
-    set_origin: Callable[[bytes], None],
 ) -> None:
     """Run the analysis's map over what the task's line names."""
     spec = attempt.job.spec
@@ -104,15 +103,16 @@ def _feed(
         map_blocks(analysis, blocks, sink, attempt.position, sample=spec.sample)
     else:
         _, runs = line_runs(line)
-        map_pairs(analysis, _results(attempt, runs), sink, attempt.position, set_origin)
+        map_pairs(analysis, _results(attempt, runs), sink, attempt.position)
 
 
-def _map_only(attempt: Attempt, analysis: Analysis, line: dict) -> Span:
+def _map_only(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[list[Span], int]:
     with attempt.store.create(attempt.result) as out:
         writer = RunWriter(out, attempt.moved)
-        _feed(attempt, analysis, line, ItemSink(writer), lambda origin: None)
+        sink = ItemSink(writer)
+        _feed(attempt, analysis, line, sink)
         writer.flush()
-    return Span(0, writer.written)
+    return [Span(0, writer.written)], sink.pairs
 
 
 def _map_buffer(attempt: Attempt, analysis: Analysis) -> MapBuffer:
@@ -146,9 +146,15 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> Span:
 
 
 def _results(attempt: Attempt, runs: list[RunRef]) -> Iterator[tuple[bytes, Item]]:
-    """Each item of some result parts, with the key that its reduce was given."""
+    """Each item of some result parts, with the key that its reduce was given.
+
+    What `setup_reduce` wrote, which has none, is for people, not for the next step.
+    """
+    has_header = attempt.job.spec.steps[attempt.task.step - 2].has_reduce
     for run in runs:
         for key, found, _ in _source(attempt, run, layout.result_name)():
+            if has_header and not key:
+                continue
             for data in found:
                 yield key, items.decode(data)
 

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,9 +18,13 @@ from mr.errors import InputMissing, UsageError
 from mr.schema import Dimensions, Schema
 from mr.store import Entry, Store
 from mr.stores import open_store
+from mr.text import is_utf8, utf8
 
 #: How many names outside the layout a listing keeps as examples.
 STRAYS_KEPT = 20
+
+#: Names that are looked at to tell why nothing matches, and values shown of a dimension.
+NAMES_LOOKED_AT, VALUES_SHOWN = 10_000, 6
 
 #: A lone file's folders are its dimensions only when its name is one of the pipeline's.
 _PIPELINE_NAME = re.compile(r"\.v\d+\.log\.")
@@ -81,7 +86,11 @@ class Listing:
 
 
 def resolve_input(text: str, schema: Schema) -> Input:
-    """The input that a person wrote; raises UsageError when there is no such file or folder."""
+    """The input that a person wrote.
+
+    Raises InputMissing when there is no such file or folder, and UsageError for a path that
+    cannot be written down: the job's description and plan are UTF-8.
+    """
     if "://" in text and not text.startswith("file://"):
         return Input(open_store(text))
     if not text:
@@ -89,6 +98,9 @@ def resolve_input(text: str, schema: Schema) -> Input:
     if text.startswith("file://"):
         text = unquote(text.removeprefix("file://"), errors="surrogateescape")
     path = Path(os.path.abspath(text))
+    for name in (text, str(path)):
+        if not is_utf8(name):
+            raise UsageError(f"{utf8(name).decode()}: the name is not UTF-8; rename it.")
     if os.path.isdir(path):
         return Input(DirectoryStore(path))
     if not os.path.isfile(path):
@@ -121,6 +133,27 @@ def list_blocks(
     return listing
 
 
+def why_nothing_matches(inputs: Sequence[str], schema: Schema, selection: Schema) -> str:
+    """What keeps a selection from matching, judged by some names of the inputs; "" if unknown."""
+    names = (
+        schema.dimensions_of(entry.name)
+        for text in inputs
+        for source in [resolve_input(text, schema)]
+        for entry in (source.store.list("" if source.key is None else source.key))
+    )
+    seen = list(islice(filter(None, names), NAMES_LOOKED_AT))
+    reasons = []
+    for field_name, allowed, values in zip(
+        schema.fields, selection.allowed, zip(*seen, strict=True), strict=False
+    ):
+        if not any(map(allowed.matches, values)):
+            found = sorted(set(values))
+            more = ", ..." if len(found) > VALUES_SHOWN else ""
+            shown = ", ".join(found[:VALUES_SHOWN]) + more
+            reasons.append(f"{field_name} must be {allowed}, and the input has {shown}")
+    return "; ".join(reasons)
+
+
 def _byte_order(key: str) -> bytes:
     return key.encode("utf-8", "surrogateescape")
 
@@ -133,7 +166,7 @@ def _list_input(
         path = f"{source.store.url.rstrip('/')}/{entry.name}"
         dimensions = _dimensions(source, entry, schema)
         if dimensions is None:
-            stray = path.encode("utf-8", "backslashreplace").decode()
+            stray = utf8(path).decode()
             listing.add_stray(stray)
             continue
         in_layout += 1
@@ -153,7 +186,7 @@ def _list_input(
 
 
 def _dimensions(source: Input, entry: Entry, schema: Schema) -> Dimensions | None:
-    if entry.name.rpartition("/")[2].startswith(".") or not _is_utf8(entry.name):
+    if entry.name.rpartition("/")[2].startswith(".") or not is_utf8(entry.name):
         return None
     dimensions = schema.dimensions_of(entry.name)
     if dimensions is None and source.key is not None:
@@ -161,18 +194,12 @@ def _dimensions(source: Input, entry: Entry, schema: Schema) -> Dimensions | Non
     return dimensions
 
 
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _entries(source: Input, selection: Schema) -> Iterator[Entry]:
     """Every object that the selection may allow: selective levels prune, the rest lists flat."""
     if source.key is not None:
-        yield from (e for e in source.store.list(source.key) if e.name == source.key)
+        entry = source.store.stat(source.key)
+        if entry is not None:
+            yield entry
         return
     builds = selection.allowed[selection.folders].spellings
     depth = selection.folders

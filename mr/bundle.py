@@ -3,9 +3,14 @@
 The class goes by value together with the modules that lie beside it, so that a class from a
 script, from a notebook cell or from an installed module all travel the same way. A bundle is the
 only thing that is ever unpickled, and only after its digest is checked.
+
+Before the pickle stands one line of JSON: the folders that the sender could import from, for what
+user code imports as it runs.
 """
 
 import hashlib
+import json
+import os
 import pickle
 import sys
 from collections.abc import Iterator, Mapping
@@ -45,12 +50,20 @@ def pack_bundle(analysis: type[Analysis], parameters: Mapping[str, Any]) -> byte
 
     try:
         with _by_value(cloudpickle, analysis):
-            return cloudpickle.dumps((steps(analysis), dict(parameters)), protocol=5)
+            packed = cloudpickle.dumps((steps(analysis), dict(parameters)), protocol=5)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(
             f"{analysis.__name__} cannot be sent to a worker: {error}. Make such objects in "
             "setup() instead of at module or class level."
         ) from error
+    return json.dumps(_path()).encode() + b"\n" + packed
+
+
+def _path() -> list[str]:
+    """The folders of `sys.path` that are not the interpreter's own."""
+    own = (sys.prefix, sys.base_prefix)
+    folders = (os.path.abspath(entry) for entry in sys.path)
+    return [folder for folder in folders if os.path.isdir(folder) and not folder.startswith(own)]
 
 
 @contextmanager
@@ -103,8 +116,12 @@ def _home_of(name: str) -> Path:
 
 
 def load_bundle(data: bytes, digest: str) -> Bundle:
-    """Unpack a bundle whose digest is right; raises FormatError when it is not."""
+    """Unpack a bundle whose digest is right; raises FormatError when it is not.
+
+    What its sender could import becomes importable here, as far as this machine has it.
+    """
     if digest_of(data) != digest:
         raise FormatError("the code bundle is not the one that the job was started with.")
-    found, parameters = pickle.loads(data)
-    return Bundle(found, parameters)
+    path, _, packed = data.partition(b"\n")
+    sys.path += [folder for folder in json.loads(path) if folder not in sys.path]
+    return Bundle(*pickle.loads(packed))

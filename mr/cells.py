@@ -8,6 +8,8 @@ from typing import Any
 
 import simplejson
 
+from mr.text import is_utf8
+
 
 def cell_text(cell: Any) -> str:
     """Return the text of a csv cell: numbers as Python writes them, containers as compact JSON."""
@@ -73,20 +75,6 @@ def unarrayed(value: Any) -> Any:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
-
-
-def utf8(text: str) -> bytes:
-    r"""Return UTF-8; a lone surrogate, which has none, is written as its escape, \udc80 say."""
-    return text.encode("utf-8", "backslashreplace")
-
-
-def is_utf8(text: str) -> bool:
-    """Whether the text has a UTF-8 form: a lone surrogate has none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def check_laws(
 ) -> Difference | None:
     """The first difference found, or None when every manner gives the same answer and counters."""
     plain = Manner(combine=False)
-    has_reduce = steps(analysis)[-1].reduce is not None
+    has_reduce = any(step.reduce is not None for step in steps(analysis))
     expected = run_inline(analysis, records, plain, parameters)
     for words, manner, chosen in manners(analysis, records):
         found = run_inline(analysis, chosen, manner, parameters)

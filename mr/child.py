@@ -167,10 +167,13 @@ def _read_orders(orders: "queue.SimpleQueue[bytes]") -> None:
 
 def main() -> None:
     """Serve the parent until it closes our standard input."""
-    # Ctrl-C reaches the whole terminal; the parent decides what becomes of us.
+    # These reach the whole terminal or process group; the parent decides what becomes of us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     replies = _Replies(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
+    # Line by line, or what was printed last would die with the process.
+    sys.stdout.reconfigure(line_buffering=True)
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
     jobs: dict[str, Job] = {}
@@ -179,6 +182,8 @@ def main() -> None:
         position = Position()
         with _telling(replies, position):
             reply = answer(order, jobs, position)
+        with contextlib.suppress(Exception):  # user code may have closed or replaced it
+            sys.stdout.flush()
         replies.send(reply)
 
 

@@ -1,13 +1,14 @@
 """Commits: the one write that makes a task done; and the failures that count against it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from mr import layout
-from mr.errors import FormatError, ObjectExists
+from mr.errors import ObjectExists
 from mr.runs import Span
+from mr.state import read_state
 from mr.store import Store
 from mr.tally import Tally
 
@@ -70,10 +71,7 @@ def write_commit(store: Store, job: str, commit: Commit) -> bool:
 
 def read_commit(store: Store, job: str, task: str) -> Commit:
     """A task's commit. Raises ObjectMissing, FormatError."""
-    try:
-        return msgspec.json.decode(store.read(layout.commit_name(job, task)), type=Commit)
-    except msgspec.DecodeError as error:
-        raise FormatError(f"job {job}: the commit of {task} cannot be read: {error}.") from None
+    return read_state(store, layout.commit_name(job, task), Commit)
 
 
 def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:
@@ -82,16 +80,33 @@ def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:
     return {entry.name[len(prefix) :] for entry in store.list(layout.commits_prefix(job, stage))}
 
 
-def write_failure(store: Store, job: str, failure: Failure) -> int:
-    """Tell a counted failure; returns how many the task now has."""
+def write_failure(store: Store, job: str, failure: Failure) -> None:
+    """Tell a counted failure."""
     store.write(
         layout.failure_name(job, failure.task, failure.attempt), msgspec.json.encode(failure)
     )
-    return sum(1 for _ in store.list(layout.failures_prefix(job, failure.task)))
+
+
+def is_hopeless(failures: Sequence[Failure], most: int) -> bool:
+    """Whether a task with these failures has failed for good.
+
+    It has after `most` failures; and as soon as the same error came twice at the same place, for
+    then it is the code, not chance, and a third try would only cost the person's time.
+    """
+    places = {
+        (failure.error, failure.block, failure.line, failure.key)
+        for failure in failures
+        if failure.line or failure.key
+    }
+    known = sum(1 for failure in failures if failure.line or failure.key)
+    return len(failures) >= most or len(places) < known
 
 
 def read_failures(store: Store, job: str, task: str = "") -> Iterator[Failure]:
-    """The failures of a job or of one task, in no order that means anything but a fixed one."""
+    """The failures of a job or of one task, in no order that means anything but a fixed one.
+
+    Raises FormatError.
+    """
     entries = store.list(layout.failures_prefix(job, task))
     for name in sorted(entry.name for entry in entries):
-        yield msgspec.json.decode(store.read(name), type=Failure)
+        yield read_state(store, name, Failure)

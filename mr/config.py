@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ ENVIRONMENT_PREFIX = "MR_TELEMETRY_"
 
 #: No number, size in bytes or time in seconds is larger: a slip, and too much for what takes it.
 MOST = 10**15
+
+#: Each worker is a process, so more would be a slip; each reducer is a list in every map task.
+MOST_WORKERS = 1_000
+MOST_REDUCERS = 10_000
+
+#: A split's greatest size in compressed bytes: what the pipeline called one block.
+DEFAULT_SPLIT_BYTES = 500_000_000
+#: What a map task may hold in memory before it spills.
+DEFAULT_BUFFER_BYTES = 128_000_000
 
 #: Decimal, as the sizes of stores are given.
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -71,10 +81,12 @@ def parse_named(name: str, parse: Callable[[str], Any], text: str) -> Any:
         raise UsageError(f"{name}: {error}") from None
 
 
-def parse_count(text: str) -> int:
-    """A whole number of at least 1. Raises UsageError."""
+def parse_count(text: str, most: int = MOST) -> int:
+    """A whole number from 1 to `most`. Raises UsageError."""
     if not re.fullmatch(_WHOLE, text) or int(text) < 1:
         raise UsageError(f"{text!r} is not a whole number of at least 1.")
+    if int(text) > most:
+        raise UsageError(f"{text!r} is too many; at most {most:,} are allowed.")
     return int(text)
 
 
@@ -104,9 +116,8 @@ class Settings:
     workers: int = 0
     #: 0: as many as workers.
     reducers: int = 0
-    split_size: int = 500_000_000
-    #: What a map task may hold in memory before it spills.
-    buffer_size: int = 128_000_000
+    split_size: int = DEFAULT_SPLIT_BYTES
+    buffer_size: int = DEFAULT_BUFFER_BYTES
     #: Failures that make a task failed.
     max_failures: int = 5
     #: A task without progress for this long is ended, which counts as a failure.
@@ -115,8 +126,8 @@ class Settings:
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "store": _parse_store,
-    "workers": parse_count,
-    "reducers": parse_count,
+    "workers": partial(parse_count, most=MOST_WORKERS),
+    "reducers": partial(parse_count, most=MOST_REDUCERS),
     "split_size": parse_size,
     "buffer_size": parse_size,
     "max_failures": parse_count,
@@ -149,7 +160,7 @@ def load_settings(
             raise UsageError(f"{where}: no such setting; there are: {known}.")
         values[name] = parse_named(where, _PARSERS[name], text)
     settings = Settings(**values)
-    workers = settings.workers or _processors()
+    workers = settings.workers or min(_processors(), MOST_WORKERS)
     return replace(
         settings,
         store=settings.store or _default_store(environment),

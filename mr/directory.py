@@ -19,11 +19,13 @@ from mr.files import (
     changed,
     explain,
     explained,
+    is_at,
     missing,
     tag_at,
     tag_of,
 )
 from mr.store import Entry, Level, Store, Writer, check_name, check_prefix
+from mr.text import is_utf8, utf8
 
 #: Bytes that a reader or a writer of a directory's object holds in memory.
 BUFFER_BYTES = 128 * 1024
@@ -36,6 +38,9 @@ PENDING = ".tmp"
 
 #: Attempts to place a file whose folder another process keeps removing.
 PLACE_ATTEMPTS = 100
+
+#: What the system says of a link that leads nowhere, also when its target could not be there.
+_LEADS_NOWHERE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
 
 #: The status of a link that leads nowhere: a file of no bytes, whose tag no file has.
 _NOWHERE = os.stat_result((stat.S_IFREG, 0, 0, 0, 0, 0, 0, 0, 0, 0), {"st_mtime_ns": 0})
@@ -64,6 +69,9 @@ class DirectoryStore(Store):
         self.url = self._root = os.path.abspath(text)
         self._pending = os.path.join(self._root, PENDING)
         self._durable = durable
+        if not is_utf8(self._root):
+            # It stands in plans and messages.
+            raise UsageError(f"{utf8(self._root).decode()}: the name is not UTF-8; rename it.")
         if os.path.isfile(self._root):
             raise UsageError(f"{self._root} is a file: a store is a directory")
 
@@ -129,7 +137,7 @@ class DirectoryStore(Store):
             try:
                 status = item.stat()
             except OSError as error:
-                if item.is_symlink() and error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+                if item.is_symlink() and error.errno in _LEADS_NOWHERE:
                     status = _NOWHERE
                 elif error.errno == errno.ENOENT:
                     continue  # deleted since the folder was read
@@ -137,6 +145,21 @@ class DirectoryStore(Store):
                     raise explain(error, f"cannot list {item.path}") from error
             if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
                 yield folder + item.name, status
+
+    def stat(self, name: str) -> Entry | None:
+        """Return what `list` says of this one object; see `Store.stat`."""
+        path = self._object(name)
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            if error.errno not in _LEADS_NOWHERE:
+                raise explain(error, f"cannot look at {path}") from error
+            if not os.path.islink(path):
+                return None
+            status = _NOWHERE
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return Entry(name, status.st_size, tag_of(status))
 
     def open(
         self, name: str, *, start: int = 0, end: int | None = None, tag: str | None = None
@@ -198,20 +221,24 @@ class DirectoryStore(Store):
 
     def _new_pending(self, path: str) -> tuple[str, int]:
         """Create the file that is to become `path`; locked, so that `sweep` knows it is alive."""
-        pending = os.path.join(self._pending, secrets.token_hex(16))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with explained(f"cannot write {path}"):
-            try:
-                descriptor = os.open(pending, flags, 0o666)
-            except FileNotFoundError:
-                os.makedirs(self._pending, exist_ok=True)
-                descriptor = os.open(pending, flags, 0o666)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            except BaseException:
+            while True:
+                pending = os.path.join(self._pending, secrets.token_hex(16))
+                try:
+                    descriptor = os.open(pending, flags, 0o666)
+                except FileNotFoundError:
+                    os.makedirs(self._pending, exist_ok=True)
+                    descriptor = os.open(pending, flags, 0o666)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                    if is_at(descriptor, pending):
+                        return pending, descriptor
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                # A sweep took it for dead: it was not locked yet.
                 os.close(descriptor)
-                raise
-        return pending, descriptor
 
     def _seal(self, descriptor: int) -> str:
         """Fix the file's time, bring its bytes to the disk, and return its tag."""
@@ -303,7 +330,11 @@ class DirectoryStore(Store):
             path = os.path.join(self._pending, name)
             if name == "lock":
                 continue
-            with explained(f"cannot remove {path}"), suppress(FileNotFoundError, BlockingIOError):
+            with (
+                explained(f"cannot remove {path}"),
+                # Gone by itself, alive, or another person's.
+                suppress(FileNotFoundError, BlockingIOError, PermissionError),
+            ):
                 descriptor = os.open(path, os.O_RDWR)
                 try:
                     # A living writer holds this lock; the kernel drops it when a process dies.

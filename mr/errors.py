@@ -9,6 +9,7 @@
     │   ├── StoreUnavailable
     │   ├── QueueUnavailable
     │   ├── ShortRead
+    │   ├── BlockChanged
     │   └── LeaseLost
     ├── StoreError              a store's answer to one request
     │   ├── ObjectMissing
@@ -63,6 +64,10 @@ class QueueUnavailable(RetryElsewhere):
 
 class ShortRead(RetryElsewhere):
     """Raised when fewer bytes came than the object has."""
+
+
+class BlockChanged(RetryElsewhere):
+    """Raised when a block is replaced while it is read: its records would be a mixture."""
 
 
 class LeaseLost(RetryElsewhere):

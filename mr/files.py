@@ -119,6 +119,14 @@ def tag_at(path: str) -> str | None:
     return tag_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
+def is_at(descriptor: int, path: str | os.PathLike[str]) -> bool:
+    """Whether the open file is the one at `path`: a file may be removed before it is locked."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
 def missing(path: str) -> ObjectMissing:
     """Return the error that says there is no such object."""
     return ObjectMissing(f"there is no object {path}")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from mr import items
-from mr.analysis import Analysis, instantiate, steps
+from mr.analysis import Analysis, instantiate, is_scattered, steps
 from mr.blocks import Block
 from mr.items import Item
-from mr.mapping import Position, map_blocks, map_pairs, partition_function
+from mr.mapping import Position, Sink, map_blocks, map_pairs, partition_function
 from mr.reducing import reduce_runs
 from mr.runs import Entry, RunWriter, Span, merge_runs, read_run
 from mr.schema import Dimensions
@@ -74,16 +74,17 @@ def run_inline(
     parts: list[bytes] = []
     with tempfile.TemporaryDirectory(prefix="mr-telemetry-") as folder:
         for number, step in enumerate(found):
-            ordered = number > 0 and found[number - 1].reduce is not None and step.combine is None
+            ordered = is_scattered(found, number) and step.combine is None
             run = _Step(step, parameters or {}, manner, ordered, Path(folder), outcome.tally)
             if number:
-                outputs = [run.map(_from_part(part)) for part in parts]
+                header = found[number - 1].reduce is not None
+                outputs = [run.map(_from_part(part, has_header=header)) for part in parts]
             else:
                 outputs = [run.map(_from_blocks(split)) for split in _cut(records, manner.splits)]
             parts = run.reduce(outputs) if step.reduce else [data for data, _ in outputs]
-            has_reduce = step.reduce is not None
     entries = [_read(data, Span(0, len(data))) for data in parts]
-    merged = merge_runs(entries) if has_reduce and entries else itertools.chain(*entries)
+    is_sorted = is_scattered(found, len(found))
+    merged = merge_runs(entries) if is_sorted and entries else itertools.chain(*entries)
     outcome.items = [(key, items.decode(data)) for key, found, _ in merged for data in found]
     return outcome
 
@@ -99,8 +100,8 @@ def _read(data: bytes, span: Span) -> Iterable[Entry]:
     return read_run(stream, span.length, "memory")
 
 
-#: Runs a step's map over its input: takes the analysis, a sink, the position, `set_origin`.
-_Feed = Callable[[Analysis, Any, Position, Callable[[bytes], None]], None]
+#: Runs a step's map over its input.
+_Feed = Callable[[Analysis, Sink, Position], None]
 
 
 def _from_blocks(split: Sequence[RawRecord]) -> _Feed:
@@ -113,7 +114,7 @@ def _from_blocks(split: Sequence[RawRecord]) -> _Feed:
         key = "/".join([*folders, f"{first}.{second}.v2.log.{number:032x}"])
         contents[Block("memory:", key, len(data), "", dimensions)] = data
 
-    def feed(analysis: Analysis, sink: Any, position: Position, _: Any) -> None:
+    def feed(analysis: Analysis, sink: Sink, position: Position) -> None:
         map_blocks(
             analysis,
             contents,
@@ -125,14 +126,15 @@ def _from_blocks(split: Sequence[RawRecord]) -> _Feed:
     return feed
 
 
-def _from_part(part: bytes) -> _Feed:
-    def feed(analysis: Analysis, sink: Any, position: Position, set_origin: Any) -> None:
+def _from_part(part: bytes, *, has_header: bool) -> _Feed:
+    def feed(analysis: Analysis, sink: Sink, position: Position) -> None:
         pairs = (
             (key, items.decode(data))
             for key, found, _ in _read(part, Span(0, len(part)))
+            if key or not has_header
             for data in found
         )
-        map_pairs(analysis, pairs, sink, position, set_origin)
+        map_pairs(analysis, pairs, sink, position)
 
     return feed
 
@@ -165,12 +167,12 @@ class _Step:
         analysis, position, out = self._start(), Position(), io.BytesIO()
         if analysis.reduce is None:
             writer = RunWriter(out)
-            feed(analysis, ItemSink(writer), position, lambda origin: None)
+            feed(analysis, ItemSink(writer), position)
             writer.flush()
             spans = [Span(0, writer.written)]
         else:
             buffer = self._buffer(analysis)
-            feed(analysis, buffer, position, lambda origin: setattr(buffer, "origin", origin))
+            feed(analysis, buffer, position)
             spans = buffer.write(out)
         self._tally.add(position.tally)
         return out.getvalue(), spans

@@ -65,10 +65,31 @@ def decode(data: bytes) -> Item:
     return Pair(keys.decode(key), values.decode(value), shown)
 
 
+class ValueStream:
+    """The values of one key, as `reduce` and `combine` get them: a stream that is read once."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = (value for value in values)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Go on where the last reading stopped; raises AnalysisError at the end of the stream."""
+        if self._values.gi_frame is None:
+            raise AnalysisError(
+                "values can be read only once, and were read to their end; keep what is needed "
+                "of them as they come, or make a list of them first."
+            )
+        return self._values
+
+    def __next__(self) -> Any:
+        return next(self._values)
+
+
 def as_pairs(found: Any, where: str) -> Iterator[Any]:
     """What user code returned, to iterate; raises AnalysisError when it cannot be."""
     if found is None:
         return iter(())
+    if isinstance(found, str | bytes) or (isinstance(found, tuple) and len(found) == 2):
+        raise AnalysisError(f"{where} returned {found!r:.200}: use yield instead of return.")
     try:
         return iter(found)
     except TypeError:

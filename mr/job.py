@@ -7,8 +7,6 @@ die anywhere, and another one, even at the same time, goes on from what is there
 
 import enum
 import itertools
-import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -19,21 +17,28 @@ import msgspec
 
 from mr import layout
 from mr.blocks import Block
-from mr.commits import Commit, Failure, committed_tasks, read_commit, read_failures
+from mr.commits import (
+    Commit,
+    Failure,
+    committed_tasks,
+    is_hopeless,
+    read_commit,
+    read_failures,
+)
 from mr.errors import (
     FormatError,
     JobError,
     JobFailed,
     ObjectExists,
     ObjectMissing,
-    StoreUnavailable,
     TooManyBadRecords,
 )
 from mr.plans import Plan, open_plan, write_plan
 from mr.spec import JobSpec, RunRef, blocks_line, runs_line, write_spec
 from mr.splits import split_blocks
+from mr.state import read_state
 from mr.store import Store
-from mr.tally import Tally
+from mr.tally import PLACES_KEPT, Tally
 from mr.taskqueue import TaskQueue
 from mr.tasks import Task, TaskState, decode_event
 
@@ -41,8 +46,8 @@ from mr.tasks import Task, TaskState, decode_event
 RESCAN_S = 30.0
 #: How long one look for news takes at most.
 POLL_S = 0.5
-#: How often the coordinator shows that it lives.
-HEARTBEAT_S = 10.0
+#: Places of bad records that a coordinator holds before it drops those that no report shows.
+PLACES_HELD = 10 * PLACES_KEPT
 
 
 class EndState(enum.Enum):
@@ -60,15 +65,6 @@ class End:
     state: EndState
     reason: str = ""
     exit_code: int = 0
-
-
-@dataclass(frozen=True)
-class Heartbeat:
-    """The coordinator's last sign of life, in seconds since the epoch."""
-
-    time: float
-    host: str
-    pid: int
 
 
 class Observer(Protocol):
@@ -98,16 +94,29 @@ class Conduct:
     #: Commits by stage and task number.
     commits: dict[str, dict[int, Commit]] = field(default_factory=dict)
     attempts_lost: int = 0
-    _beaten: float = float("-inf")
+    #: When each trouble was last told, so that one that lasts is not told all the time.
+    troubles: dict[str, float] = field(default_factory=dict)
 
-    def beat(self, job: str) -> None:
-        """Show, every now and then, that somebody coordinates this job."""
-        if self.clock() - self._beaten >= HEARTBEAT_S:
-            self._beaten = self.clock()
-            beat = Heartbeat(time.time(), socket.gethostname(), os.getpid())
-            # A sign of life that cannot be given is no reason to stop living.
-            with suppress(StoreUnavailable):
-                self.store.write(layout.heartbeat_name(job), msgspec.json.encode(beat))
+    #: Places of bad records in `commits`.
+    places: int = 0
+
+    def hold_places(self, commit: Commit) -> None:
+        """Count a commit's places of bad records, and keep only as many as a report shows."""
+        self.places += len(commit.tally.bad_places)
+        if self.places <= PLACES_HELD:
+            return
+        self.places = 0
+        for commits in self.commits.values():
+            for _, held in sorted(commits.items()):
+                del held.tally.bad_places[PLACES_KEPT - self.places :]
+                self.places += len(held.tally.bad_places)
+
+    def tell_trouble(self, text: str) -> None:
+        """Tell the observer, unless it has heard the same lately."""
+        now = self.clock()
+        if now - self.troubles.get(text, float("-inf")) >= RESCAN_S:
+            self.troubles[text] = now
+            self.observer.trouble(text)
 
 
 # Planning
@@ -219,6 +228,7 @@ def run_stage(conduct: Conduct, spec: JobSpec, stage: str) -> None:
         waiting.discard(number)
         conduct.observer.committed(commit)
         running.add(commit.tally)
+        conduct.hold_places(commit)
         if stage == layout.stage_id(1, "map"):
             stop_early(spec, running)
 
@@ -229,14 +239,13 @@ def run_stage(conduct: Conduct, spec: JobSpec, stage: str) -> None:
     unsent = (number for number in range(plan.tasks) if number not in commits)
     scanned = conduct.clock()
     while len(commits) < plan.tasks:
-        conduct.beat(job)
         _send(conduct, spec, stage, plan, unsent, waiting)
         for message in conduct.events.receive(most=10, wait_s=POLL_S, lease_s=60.0):
             conduct.events.acknowledge(message)
             _hear(conduct, spec, message.body, take)
         if conduct.clock() - scanned >= RESCAN_S:
             scanned = conduct.clock()
-            if read_end(store, job) is not None:
+            if is_over(store, job):
                 raise Ended
             for task in committed_tasks(store, job, stage):
                 take(task)
@@ -274,7 +283,7 @@ def _hear(conduct: Conduct, spec: JobSpec, body: bytes, take: Callable[[str], No
         take(event.task)
         return
     if event.state is TaskState.OVER:
-        if read_end(conduct.store, spec.job) is not None:
+        if is_over(conduct.store, spec.job):
             raise Ended
         with suppress(ObjectMissing):
             take(event.task)
@@ -282,15 +291,15 @@ def _hear(conduct: Conduct, spec: JobSpec, body: bytes, take: Callable[[str], No
     if event.state is TaskState.FAILED:
         conduct.attempts_lost += 1
         failures = list(read_failures(conduct.store, spec.job, event.task))
-        if len(failures) >= spec.max_failures:
+        if is_hopeless(failures, spec.max_failures):
             raise JobFailed(describe_failures(failures))
         conduct.observer.trouble(
-            f"task {event.task} failed ({len(failures)} of {spec.max_failures}): {event.text}; "
-            "it is tried again."
+            f"task {event.task} failed ({len(failures)} of {spec.max_failures}): "
+            f"{event.text:.200}; it is tried again."
         )
         return
     conduct.attempts_lost += 1
-    conduct.observer.trouble(f"task {event.task} could not run: {event.text}; it is tried again.")
+    conduct.tell_trouble(f"a task could not run: {event.text}; it is tried again.")
 
 
 def describe_failures(failures: list[Failure]) -> str:
@@ -313,7 +322,7 @@ def stop_early(spec: JobSpec, tally: Tally) -> None:
     if spec.max_bad_records is not None and tally.bad > spec.max_bad_records:
         raise TooManyBadRecords(
             f"more than {spec.max_bad_records} bad records, the first: {_first_bad(tally)}; "
-            "raise --max-bad-records to go on in spite of them."
+            "run again with a higher --max-bad-records to go on in spite of them."
         )
 
 
@@ -324,8 +333,8 @@ def judge_bad_records(spec: JobSpec, tally: Tally) -> None:
     if spec.max_bad_share is not None and tally.bad > spec.max_bad_share * total:
         raise TooManyBadRecords(
             f"{tally.bad} of {total} records are bad ({tally.bad / total:.2%}, "
-            f"{spec.max_bad_share:.2%} are allowed), the first: {_first_bad(tally)}; raise "
-            "--max-bad-records to go on in spite of them."
+            f"{spec.max_bad_share:.2%} are allowed), the first: {_first_bad(tally)}; run again "
+            "with a higher --max-bad-records to go on in spite of them."
         )
 
 
@@ -356,10 +365,17 @@ def failure_of(end: End) -> JobError:
     return JobFailed(end.reason)
 
 
+def is_over(store: Store, job: str) -> bool:
+    """Whether the job has ended, or was removed."""
+    tombstone = layout.tombstone_name(job)
+    removed = any(entry.name == tombstone for entry in store.list(tombstone))
+    return removed or read_end(store, job) is not None
+
+
 def read_end(store: Store, job: str) -> End | None:
     """How the job ended, or None while it has not."""
     try:
-        return msgspec.json.decode(store.read(layout.end_name(job)), type=End)
+        return read_state(store, layout.end_name(job), End)
     except ObjectMissing:
         return None
 

@@ -1,22 +1,18 @@
 """The jobs in a store: which there are, how they stand, and removing them."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import msgspec
 
 from mr import layout
 from mr.commits import committed_tasks
 from mr.errors import FormatError, ObjectMissing
-from mr.job import HEARTBEAT_S, Heartbeat, read_end
+from mr.heartbeat import is_alive
+from mr.job import read_end
 from mr.spec import JobSpec, read_spec
 from mr.store import Store
 
-#: A coordinator that has not been heard of for this long is taken for dead.
-DEAD_AFTER_S = 3 * HEARTBEAT_S
-
-UNREADABLE = "unreadable"
+#: The states of a job that has not ended; else its end's state counts.
+RUNNING, INTERRUPTED, UNREADABLE = "running", "interrupted", "unreadable"
 
 
 @dataclass(frozen=True)
@@ -30,6 +26,8 @@ class JobStatus:
     reason: str
     #: Tasks committed so far, of all stages.
     tasks_done: int
+    #: Whether somebody runs it, or writes its result.
+    busy: bool
 
 
 def list_jobs(store: Store, *, now: float | None = None) -> Iterator[JobStatus]:
@@ -40,27 +38,19 @@ def list_jobs(store: Store, *, now: float | None = None) -> Iterator[JobStatus]:
         try:
             yield job_status(store, job, now=now)
         except (ObjectMissing, FormatError) as error:
-            yield JobStatus(job, None, UNREADABLE, str(error), 0)
+            yield JobStatus(job, None, UNREADABLE, str(error), 0, is_alive(store, job, now=now))
 
 
 def job_status(store: Store, job: str, *, now: float | None = None) -> JobStatus:
     """How one job stands. Raises ObjectMissing, FormatError."""
     spec = read_spec(store, job)
+    busy = is_alive(store, job, now=now)
     end = read_end(store, job)
     if end is not None:
         state, reason = end.state.value, end.reason
     else:
-        alive = _last_heartbeat(store, job) > (now or time.time()) - DEAD_AFTER_S
-        state, reason = ("running" if alive else "interrupted"), ""
-    return JobStatus(job, spec, state, reason, len(committed_tasks(store, job)))
-
-
-def _last_heartbeat(store: Store, job: str) -> float:
-    try:
-        data = store.read(layout.heartbeat_name(job))
-    except ObjectMissing:
-        return 0.0
-    return msgspec.json.decode(data, type=Heartbeat).time
+        state, reason = (RUNNING if busy else INTERRUPTED), ""
+    return JobStatus(job, spec, state, reason, len(committed_tasks(store, job)), busy)
 
 
 def remove_job(store: Store, job: str) -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mr import spec as specs
-from mr.analysis import Analysis, parse_parameters, steps
-from mr.blocks import Block, Listing, list_blocks
+from mr.analysis import Analysis, is_scattered, parse_parameters, steps
+from mr.blocks import Block, Listing, list_blocks, why_nothing_matches
 from mr.bundle import digest_of, pack_bundle
 from mr.config import Settings, parse_bad_limit, parse_named
 from mr.directory import DirectoryStore
-from mr.engines.local import LocalObserver, run_here
 from mr.errors import UsageError
-from mr.job import End, plan_job
+from mr.job import plan_job
 from mr.schema import load_filter, load_schema
 from mr.scripts import ScriptAnalysis
 from mr.spec import JobSpec, Step
@@ -93,7 +92,10 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         max_failures=settings.max_failures,
         hang_s=settings.hang_limit,
         is_script=issubclass(request.analysis, ScriptAnalysis),
-        listing=_listing_facts(listing, blocks),
+        listing={
+            **_listing_facts(listing, blocks),
+            "why_empty": "" if blocks else why_nothing_matches(request.inputs, schema, selection),
+        },
     )
     plan_job(store, spec, bundle, blocks)
     return spec, listing
@@ -118,8 +120,7 @@ def _steps(found: Sequence[type[Analysis]]) -> list[Step]:
         Step(
             name=step.__name__,
             has_reduce=step.reduce is not None,
-            # Only a reduce before it scatters a step's input over parts.
-            ordered=bool(number) and found[number - 1].reduce is not None and step.combine is None,
+            ordered=is_scattered(found, number) and step.combine is None,
         )
         for number, step in enumerate(found)
     ]
@@ -152,13 +153,6 @@ def open_job_store(url: str) -> DirectoryStore:
     if not isinstance(store, DirectoryStore):
         raise UsageError(f"--store {url}: the local engine keeps its jobs in a directory.")
     return store
-
-
-def run_job(
-    store: DirectoryStore, spec: JobSpec, settings: Settings, observer: LocalObserver
-) -> tuple[End, dict[str, Any]]:
-    """Run a planned job here; see `run_here`."""
-    return run_here(store, spec, workers=settings.workers, observer=observer)
 
 
 def parse_settings_of_analysis(analysis: type[Analysis], texts: Iterable[str]) -> dict[str, Any]:

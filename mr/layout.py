@@ -22,7 +22,7 @@ from mr.errors import FormatError
 JOBS = "jobs/"
 TOMBSTONES = "tombstones/"
 
-#: A stage has fewer tasks than this, so that their ids are of one length.
+#: A stage has no more tasks than this, so that their ids are of one length.
 MOST_TASKS = 10**7
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Protocol
 from mr import keys, values
 from mr.analysis import Analysis
 from mr.blocks import Block
-from mr.errors import AnalysisError, ObjectChanged, ObjectMissing, StoreError
+from mr.errors import AnalysisError, BlockChanged, ObjectChanged, ObjectMissing, StoreError
 from mr.items import Item, Line, Pair, as_pair, as_pairs
 from mr.lines import BlockAccount
 from mr.records import Chunk, Record, read_chunks, read_records
@@ -33,6 +33,9 @@ class Position:
 class Sink(Protocol):
     """Takes what a map task emits: the shuffle's `MapBuffer`, or its `ItemSink` for map-only."""
 
+    #: The origin of what is emitted next (a later step's only).
+    origin: bytes
+
     def emit(self, key: bytes, value: bytes) -> None:
         """Take one pair, encoded."""
 
@@ -41,19 +44,18 @@ class Sink(Protocol):
 
 
 class TaskBlock:
-    """A block as `map_block` sees it."""
+    """A block as `map_block` sees it; it may be read more than once."""
 
     def __init__(
         self,
         block: Block,
-        account: BlockAccount,
         position: Position,
         open_block: Callable[[Block], BinaryIO],
         sample: float | None,
     ) -> None:
         self._block = block
         self._open_block = open_block
-        self._account = account
+        self._accounts: list[BlockAccount] = []
         self._position = position
         self._sample = sample
         self.key = block.key
@@ -62,21 +64,38 @@ class TaskBlock:
     def records(self) -> Iterator[Record]:
         """The block's good records, one after the other."""
         position = self._position
-        for record in read_records(self._block, self._open, self._account, sample=self._sample):
+        account = self._begin()
+        for record in read_records(self._block, self._open, account, sample=self._sample):
             position.line = record.line
             position.moves += 1
             yield record
 
     def chunks(self) -> Iterator[Chunk]:
         """The same records, some megabytes at a time."""
-        for chunk in read_chunks(self._block, self._open, self._account, sample=self._sample):
+        account = self._begin()
+        for chunk in read_chunks(self._block, self._open, account, sample=self._sample):
             if chunk.lines:
                 self._position.line = chunk.lines[0]
             self._position.moves += 1
             yield chunk
 
+    def _begin(self) -> BlockAccount:
+        """Open an account of its own for each reading, so that the block counts once."""
+        account = self._position.account = BlockAccount()
+        self._accounts.append(account)
+        return account
+
     def _open(self) -> BinaryIO:
         return self._open_block(self._block)
+
+    def fullest_account(self) -> BlockAccount:
+        """The account of the reading that went furthest."""
+
+        def extent(account: BlockAccount) -> tuple[int, int, int, bool]:
+            checked = account.records + account.bad.total()
+            return account.raw_bytes, account.lines, checked, account.damage is not None
+
+        return max(self._accounts, key=extent, default=BlockAccount())
 
 
 def open_planned(block: Block) -> BinaryIO:
@@ -96,23 +115,28 @@ def map_blocks(
     """Run the analysis over the blocks of a split; the tally is in `position.tally`.
 
     A block that is missing or damaged is told there and does not end the task. Raises what the
-    analysis raises, and RetryElsewhere when a store fails.
+    analysis raises, RetryElsewhere when a store fails, and BlockChanged when a block is replaced
+    under the analysis: another attempt finds that out before it takes anything of it.
     """
     where = f"{type(analysis).__name__}.map"
     tally = position.tally
     for block in blocks:
-        account = BlockAccount()
-        position.block, position.line, position.account = block.path, 0, account
+        position.block, position.line = block.path, 0
+        seen = TaskBlock(block, position, open_block, sample)
         try:
-            pairs = analysis.map_block(TaskBlock(block, account, position, open_block, sample))
-            _emit_all(pairs, sink, where)
-        except ObjectMissing:
-            tally.missing.append(block.path)
-        except ObjectChanged:
-            _add_block(tally, block, account, "was replaced after the job was planned")
+            _emit_all(analysis.map_block(seen), sink, where)
+        except (ObjectMissing, ObjectChanged) as error:
+            account = seen.fullest_account()
+            if account.lines:
+                raise BlockChanged(f"{block.path} was replaced while it was read") from error
+            if isinstance(error, ObjectMissing):
+                tally.missing.append(block.path)
+            else:
+                _add_block(tally, block, account, "was replaced after the job was planned")
         except StoreError as error:
-            _add_block(tally, block, account, f"cannot be read: {error}")
+            _add_block(tally, block, seen.fullest_account(), f"cannot be read: {error}")
         else:
+            account = seen.fullest_account()
             _add_block(tally, block, account, account.damage)
         position.account = None
     _finish(analysis, sink, position)
@@ -123,23 +147,22 @@ def map_pairs(
     pairs: Iterable[tuple[bytes, Item]],
     sink: Sink,
     position: Position,
-    set_origin: Callable[[bytes], None],
 ) -> None:
     """Run a later step's analysis over results of the step before, each with its origin.
 
-    The origin, which `set_origin` is told, is the place in that step's result: an encoded key.
+    The origin is the place in that step's result: the encoded key that its reduce was given.
     """
     where = f"{type(analysis).__name__}.map"
     for origin, item in pairs:
         if isinstance(item, Line):
             continue
-        set_origin(origin)
+        sink.origin = origin
         position.key = item.key
         position.moves += 1
         position.tally.records += 1
         _emit_all(analysis.map((item.key, item.value)), sink, where)
     # What finish yields comes after all that map yielded: no key's encoding begins with 255.
-    set_origin(b"\xff")
+    sink.origin = b"\xff"
     _finish(analysis, sink, position)
 
 

@@ -6,19 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any
 
-from mr.analysis import Analysis, known_parameters
-from mr.cells import cell_text, integers_of_any_length, is_utf8
+from mr.analysis import Analysis, known_parameters, near_misses, steps
+from mr.cells import cell_text, integers_of_any_length
 from mr.columns import Columns, Kind, columns_of
 from mr.config import load_settings, parse_share
+from mr.engines.local import run_here
 from mr.errors import UsageError
+from mr.heartbeat import alive
 from mr.items import Item, Items, Line
 from mr.job import EndState, failure_of
-from mr.launch import DEFAULT_MAX_BAD, Request, open_job_store, prepare_job, run_job
+from mr.launch import DEFAULT_MAX_BAD, Request, open_job_store, prepare_job
 from mr.parts import read_result
 from mr.progress import Display
 from mr.report import summary
 from mr.results import format_of, write_file
 from mr.scratch import scratch_folder
+from mr.text import is_utf8
 
 #: Rows of a result that its table shows.
 ROWS_SHOWN = 20
@@ -77,14 +80,19 @@ def run(
         strict=strict,
     )
     jobs = open_job_store(settings.store)
-    spec, listing = prepare_job(request, settings, jobs)
-    with Display(listing.bytes, quiet=quiet) as display:
-        end, report = run_job(jobs, spec, settings, display)
+    spec, _ = prepare_job(request, settings, jobs)
+    with (
+        alive(jobs, spec.job),
+        Display(spec.listing["bytes"], quiet=quiet) as display,
+    ):
+        for sentence in near_misses(steps(loaded)):
+            display.trouble(sentence)
+        end, report = run_here(jobs, spec, workers=settings.workers, observer=display)
     if end.state is not EndState.DONE:
         raise failure_of(end)
 
     def items() -> Iterator[Item]:
-        with scratch_folder(jobs) as folder:
+        with alive(jobs, spec.job), scratch_folder(jobs) as folder:
             yield from read_result(jobs, spec, folder)
 
     return Result(items, report)

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from mr.cells import json_text, unarrayed, utf8
+from mr.cells import json_text, unarrayed
 from mr.columns import Columns, Kind, columns_of
 from mr.errors import UsageError
 from mr.items import Item, Items
+from mr.text import utf8
 
 #: Rows in one row group of a parquet file, at most.
 ROW_GROUP_ROWS = 65_536

@@ -15,8 +15,8 @@ from mr.store import Store
 def read_result(store: Store, spec: JobSpec, folder: Path) -> Iterator[Item]:
     """The items of a job that is done, in the result's one order.
 
-    With a reduce: by the key that was given to it, then by order of yield. Map-only: in the order
-    of the blocks. `folder` serves merges of very many parts.
+    After a reduce: by the key that was given to it, then by order of yield. Without any: in the
+    order of the blocks. `folder` serves merges of very many parts.
     """
     for entry in _result_entries(store, spec, folder):
         yield from map(items.decode, entry[1])
@@ -24,7 +24,7 @@ def read_result(store: Store, spec: JobSpec, folder: Path) -> Iterator[Item]:
 
 def _result_entries(store: Store, spec: JobSpec, folder: Path) -> Iterator[Entry]:
     parts = result_parts(store, spec)
-    if spec.steps[-1].has_reduce:
+    if any(step.has_reduce for step in spec.steps):
         return merge_in_passes(parts, folder)
     return itertools.chain.from_iterable(part() for part in parts)
 

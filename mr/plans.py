@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from mr.errors import FormatError
+from mr import layout
+from mr.errors import FormatError, UsageError
 from mr.store import Store
 
 MAGIC = b"mrplan1\n"
@@ -25,10 +26,17 @@ _FOOTER = struct.Struct("<8sQQ")
 
 
 def write_plan(store: Store, name: str, lines: Iterable[Any]) -> None:
-    """Write the plan; raises ObjectExists when somebody else has written it."""
+    """Write the plan.
+
+    Raises ObjectExists when somebody else has written it, and UsageError for too many tasks.
+    """
     offsets = array("Q", [0])
     with store.create(name, if_absent=True) as out:
-        for line in lines:
+        for number, line in enumerate(lines):
+            if number == layout.MOST_TASKS:
+                raise UsageError(
+                    f"the input makes more than {layout.MOST_TASKS:,} splits; raise --split-size."
+                )
             data = msgspec.json.encode(line) + b"\n"
             out.write(data)
             offsets.append(offsets[-1] + len(data))
@@ -87,10 +95,8 @@ def _decode(data: bytes, name: str, start: int, end: int) -> Any:
 
 def open_plan(store: Store, name: str) -> Plan | None:
     """The plan if it is written, else None."""
-    for entry in store.list(name):
-        if entry.name == name:
-            return Plan(store, name, entry.size)
-    return None
+    entry = store.stat(name)
+    return None if entry is None else Plan(store, name, entry.size)
 
 
 def read_line(store: Store, name: str, start: int, end: int) -> Any:

@@ -10,6 +10,8 @@ from mr.commits import Commit
 
 #: How often a line is printed when standard error is no terminal.
 LINE_S = 5.0
+#: Narrow, so that all of it stands on a terminal of 80 columns.
+BAR_COLUMNS = 12
 
 
 class Display:
@@ -42,17 +44,15 @@ class Display:
             BarColumn,
             Progress,
             TextColumn,
-            TimeElapsedColumn,
             TimeRemainingColumn,
         )
 
         self._live = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[facts]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
+            BarColumn(bar_width=BAR_COLUMNS),
+            TextColumn("{task.fields[facts]},"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=Console(stderr=True),
             transient=True,
         )
@@ -119,6 +119,6 @@ class Display:
         done, total = self._progress()
         share = f"{done / total:.0%}, " if total else ""
         return (
-            f"{share}{self._done} of {self._tasks} tasks, {records:,} records, "
-            f"{raw / 1e6:,.0f} MB raw ({raw / 1e6 / seconds:,.0f} MB/s)"
+            f"{share}{self._done}/{self._tasks} tasks, {records:,} records, "
+            f"{raw / 1e6 / seconds:,.0f} MB/s"
         )

@@ -7,7 +7,7 @@ from typing import Any
 from mr import items, keys, values
 from mr.analysis import Analysis
 from mr.errors import AnalysisError
-from mr.items import Item, Line, Pair, as_pair, as_pairs
+from mr.items import Item, Line, Pair, ValueStream, as_pair, as_pairs
 from mr.mapping import Position
 from mr.runs import Entry, OnFrame, RunWriter, group, merge_in_passes, unheard
 
@@ -47,7 +47,7 @@ def reduce_runs(
     Writes the result part: each item under the key that was given to `reduce`. Raises what the
     analysis raises, and RetryElsewhere when a store fails.
     """
-    name = type(analysis).__name__
+    where = f"{type(analysis).__name__}.reduce"
     if analysis.setup_reduce is not None:
         # The other partitions run it too, since it may set things up; their rows are dropped.
         keep = _header(writer) if partition == 0 else lambda item: None
@@ -56,10 +56,11 @@ def reduce_runs(
     for encoded, found in group(merged):
         key = keys.decode(encoded)
         position.key = key
-        for out in as_pairs(analysis.reduce(key, _values(found, position)), f"{name}.reduce"):
+        stream = ValueStream(_values(found, position))
+        for out in as_pairs(analysis.reduce(key, stream), where):
             position.moves += 1
-            item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, f"{name}.reduce"))
-            writer.add(encoded, _encode(item, f"{name}.reduce"))
+            item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, where))
+            writer.add(encoded, _encode(item, where))
     writer.flush()
     position.tally.counters = dict(analysis.counters)
 

@@ -1,5 +1,6 @@
 """The report: what a job read, counted and left out."""
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -8,8 +9,12 @@ from mr import layout
 from mr.errors import ObjectMissing
 from mr.job import Conduct, End, EndState, stage_tally
 from mr.spec import JobSpec
+from mr.state import read_state
 from mr.store import Store
 from mr.tally import add_counts, to_json
+
+#: Counters that a summary shows; the report has all.
+COUNTERS_SHOWN = 20
 
 
 def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dict[str, Any]:
@@ -49,6 +54,7 @@ def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dic
         "bad_blocks": tally["bad_blocks"],
         "missing_blocks": missing,
         "not_of_the_layout": listing["stray_examples"],
+        "why_empty": listing["why_empty"],
         "counters": dict(sorted(counters.items())),
         "bytes": {"compressed": read.compressed_bytes, "raw": read.raw_bytes},
         "tasks": {stage: len(found) for stage, found in conduct.commits.items()},
@@ -66,9 +72,9 @@ def write_report(store: Store, job: str, report: dict[str, Any]) -> None:
 
 
 def read_report(store: Store, job: str) -> dict[str, Any] | None:
-    """The report that was kept, or None."""
+    """The report that was kept, or None. Raises FormatError."""
     try:
-        return msgspec.json.decode(store.read(layout.report_name(job)))
+        return read_state(store, layout.report_name(job), dict[str, Any])
     except ObjectMissing:
         return None
 
@@ -79,8 +85,8 @@ def summary(report: dict[str, Any]) -> str:
     if not blocks["selected"] and not blocks["missing"]:
         if _allows_all(report["filter"]):
             return "The input holds no blocks, so the result is empty."
-        text = "No block matches the filter, so the result is empty"
-        return f"{text} ({counted(blocks['filtered'], 'block')} looked at)."
+        why = report["why_empty"]
+        return "No block matches the filter, so the result is empty" + (f": {why}." if why else ".")
     rate = report["raw_mb_per_s"] or 0
     text = (
         f"Read {counted(records['read'], 'record')} of {counted(blocks['read'], 'block')} "
@@ -94,13 +100,22 @@ def summary(report: dict[str, Any]) -> str:
             (blocks["bad"], "bad block", "read as far as possible"),
             (blocks["missing"], "block", "missing"),
             (blocks["left_out"], "block", "left out by --limit-blocks"),
+            (blocks["filtered"], "block", "listed and left out by the filter"),
             (blocks["not_of_the_layout"], "file", "not of the layout ignored"),
         )
         if count
     ]
     if report["sample"] is not None:
         gaps.append(f"a sample of {report['sample']:.2%} only")
-    return text + (f" Not covered: {', '.join(gaps)}." if gaps else "")
+    if gaps:
+        text += f" Not covered: {', '.join(gaps)}."
+    if records["read"] and not report["pairs_mapped"]:
+        text += " The result is empty, for map yielded nothing."
+    for name, count in itertools.islice(report["counters"].items(), COUNTERS_SHOWN):
+        text += f"\n  {name}: {count:,}"
+    if len(report["counters"]) > COUNTERS_SHOWN:
+        text += f"\n  ... {len(report['counters']) - COUNTERS_SHOWN} more counters (see --report)"
+    return text
 
 
 def counted(count: int, thing: str) -> str:

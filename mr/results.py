@@ -14,10 +14,11 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
-from mr.cells import cell_text, integers_of_any_length, json_line, unarrayed, utf8
+from mr.cells import cell_text, integers_of_any_length, json_line, unarrayed
 from mr.errors import StoreUnavailable, UsageError
 from mr.items import Item, Items, Line
 from mr.parquet import load_pyarrow, write_parquet
+from mr.text import utf8
 
 #: Every output format by name, with the file endings that choose it.
 FORMATS = {

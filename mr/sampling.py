@@ -1,9 +1,9 @@
 """Some records of an input, spread over its blocks: enough to try an analysis on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mr.blocks import list_blocks
+from mr.blocks import Block, list_blocks
 from mr.inline import RawRecord
 from mr.lines import BlockAccount
 from mr.mapping import open_planned
@@ -21,14 +21,20 @@ def sample_records(
 ) -> list[RawRecord]:
     """At most `most` records in the order of the input, about as many from each chosen block."""
     blocks = list_blocks(inputs, schema, selection, listed=listed).blocks
-    chosen = blocks[:: max(1, len(blocks) // most)]
-    records: list[RawRecord] = []
-    for number, block in enumerate(chosen):
-        fair = -(-(most - len(records)) // (len(chosen) - number))
-        if fair <= 0:
+    chosen = blocks[:: max(1, -(-len(blocks) // most))]
+    found: list[RawRecord] = []
+    share = 1
+    while len(found) < most:
+        # Blocks differ much in size: take more of each until there are enough, or all are read.
+        more = [record for block in chosen for record in _first(block, share)]
+        if len(more) == len(found):
             break
-        found = read_records(block, lambda block=block: open_planned(block), BlockAccount())
-        records += [
-            RawRecord(record.id, record.raw, block.dimensions) for record in islice(found, fair)
-        ]
-    return records
+        found, share = more, 4 * share
+    number = min(most, len(found))
+    return [found[place * len(found) // number] for place in range(number)]
+
+
+def _first(block: Block, most: int) -> Iterator[RawRecord]:
+    found = read_records(block, lambda: open_planned(block), BlockAccount())
+    for record in islice(found, most):
+        yield RawRecord(record.id, record.raw, block.dimensions)

@@ -92,6 +92,12 @@ class Allowed:
         """Whether every value is allowed."""
         return self.values is None and self.low is None and self.high is None
 
+    def __str__(self) -> str:
+        if self.values is not None:
+            return " or ".join(self.values) or "nothing"
+        ends = (("at least", self.low), ("at most", self.high))
+        return " and ".join(f"{words} {end}" for words, end in ends if end) or "anything"
+
     @property
     def spellings(self) -> list[str] | None:
         """Every name that a folder of an allowed value can have; None where only a look tells.

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mr.directory import DirectoryStore
+from mr.files import is_at
 
 _LOCK = "lock"
 
@@ -20,13 +21,17 @@ def scratch_folder(store: DirectoryStore) -> Iterator[Path]:
     """A folder of one's own, gone at the end of the block."""
     root = _root(store)
     root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=root))
-    with (folder / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=root))
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_at(lock.fileno(), folder / _LOCK):
+                continue  # A sweep took it for dead: it was not locked yet.
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
 
 
 def sweep_scratch(store: DirectoryStore) -> int:
@@ -37,8 +42,8 @@ def sweep_scratch(store: DirectoryStore) -> int:
             with lock.open() as held:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(lock.parent, ignore_errors=True)
-        except (FileNotFoundError, BlockingIOError):
-            continue  # Its owner lives, or has just removed it.
+        except (FileNotFoundError, BlockingIOError, PermissionError):
+            continue  # Its owner lives, has just removed it, or is another person.
         swept += 1
     return swept
 

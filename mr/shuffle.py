@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mr import items, keys, values
+from mr.config import DEFAULT_BUFFER_BYTES
 from mr.errors import AnalysisError
-from mr.items import Item, as_pair, as_pairs
+from mr.items import Item, ValueStream, as_pair, as_pairs
 from mr.runs import (
     Entry,
     FileRun,
@@ -28,26 +29,34 @@ COMBINE_VALUES = 256
 #: Rough memory of a new key (dict slot, list, bytes object) and of one more value in the buffer.
 KEY_OVERHEAD_BYTES = 220
 VALUE_OVERHEAD_BYTES = 48
-#: What a map task's memory may hold before it spills.
-DEFAULT_BUFFER_BYTES = 128_000_000
 
 #: Runs user code on one key's values: yields the combined values, encoded.
 Combine = Callable[[bytes, Iterable[bytes]], Iterable[bytes]]
 
 
 class ItemSink:
-    """Writes a map-only task's output as a result part, in order of emission."""
+    """Writes a map-only task's output as a result part, in order of emission.
+
+    Each item lies under its origin. In a first step that is nothing, and the parts follow each
+    other; after a reduce it is that reduce's key, and the parts merge by it.
+    """
 
     def __init__(self, writer: RunWriter) -> None:
         self._writer = writer
+        #: The origin of what is emitted next.
+        self.origin = b""
+        #: How many items were emitted.
+        self.pairs = 0
 
     def emit(self, key: bytes, value: bytes) -> None:
-        """Take one pair; a result without reduce has no keys to be sorted by."""
-        self._writer.add(b"", items.encode_pair(key, value))
+        """Take one pair."""
+        self.pairs += 1
+        self._writer.add(self.origin, items.encode_pair(key, value))
 
     def add(self, item: Item) -> None:
         """Take one item of a script's."""
-        self._writer.add(b"", items.encode(item))
+        self.pairs += 1
+        self._writer.add(self.origin, items.encode(item))
 
 
 class MapBuffer:
@@ -191,7 +200,8 @@ def combiner(combine: Callable[[Any, Iterator[Any]], Iterable[Any] | None], name
     where = f"{name}.combine"
 
     def run(key: bytes, found: Iterable[bytes]) -> Iterator[bytes]:
-        for pair in as_pairs(combine(keys.decode(key), map(values.decode, found)), where):
+        stream = ValueStream(map(values.decode, found))
+        for pair in as_pairs(combine(keys.decode(key), stream), where):
             other, value = as_pair(pair, where)
             try:
                 encoded, data = keys.encode(other), values.encode(value)

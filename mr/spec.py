@@ -9,6 +9,7 @@ from mr import layout
 from mr.blocks import Block
 from mr.errors import FormatError
 from mr.schema import Schema, parse_schema
+from mr.state import read_state
 from mr.store import Store
 
 #: The only version of a job that this code writes and reads.
@@ -75,10 +76,7 @@ def write_spec(store: Store, spec: JobSpec) -> None:
 
 def read_spec(store: Store, job: str) -> JobSpec:
     """The job's description. Raises ObjectMissing, FormatError."""
-    try:
-        spec = msgspec.json.decode(store.read(layout.spec_name(job)), type=JobSpec)
-    except msgspec.DecodeError as error:
-        raise FormatError(f"job {job}: its description cannot be read: {error}.") from None
+    spec = read_state(store, layout.spec_name(job), JobSpec)
     if spec.version != VERSION:
         raise FormatError(f"job {job}: made by another version of mr-telemetry ({spec.version}).")
     return spec

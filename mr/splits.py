@@ -8,9 +8,8 @@ values in that order, whatever the splits.
 from collections.abc import Iterable, Iterator
 
 from mr.blocks import Block
+from mr.config import DEFAULT_SPLIT_BYTES
 
-#: A split's greatest size in compressed bytes: what the pipeline called one block.
-DEFAULT_SPLIT_BYTES = 500_000_000
 #: More blocks than this are not put into one split, so that a plan's line stays about a megabyte.
 MAX_BLOCKS = 5_000
 #: When the input is small each worker still gets about this many splits, so that all finish

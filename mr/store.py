@@ -65,6 +65,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def stat(self, name: str) -> Entry | None:
+        """Return what `list` says of this one object, without listing; None if there is none."""
+
+    @abstractmethod
     def open(
         self, name: str, *, start: int = 0, end: int | None = None, tag: str | None = None
     ) -> BinaryIO:

@@ -71,8 +71,3 @@ def add_counts(into: dict[str, int], more: dict[str, int]) -> None:
 def to_json(tally: Tally) -> dict[str, Any]:
     """The tally as JSON values."""
     return msgspec.to_builtins(tally)
-
-
-def from_json(data: Any) -> Tally:
-    """The tally of `to_json`'s values; raises msgspec.ValidationError."""
-    return msgspec.convert(data, Tally)

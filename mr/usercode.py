@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mr.errors import MrError
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = Path(__file__).parent
 #: Bundled analyses lie inside the package, but read as a person's code.
-_ANALYSES = str(Path(_PACKAGE, "analyses"))
+_ANALYSES = _PACKAGE / "analyses"
 
 
 @contextmanager
@@ -29,7 +29,11 @@ def own_traceback(raised: type[MrError], sentence: str) -> Iterator[None]:
 
 def error_line(error: BaseException) -> str:
     """The error as a traceback's last line tells it; a sentence of ours as it is."""
-    return str(error) if isinstance(error, MrError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, MrError):
+        return str(error)
+    # Not `str(error)`: that is user code too, and may raise.
+    *_, last = traceback.TracebackException.from_exception(error).format_exception_only()
+    return last.strip()
 
 
 def own_frames(error: BaseException) -> str:
@@ -53,6 +57,7 @@ def _leave_ours_out(trace: traceback.TracebackException | None) -> None:
 
 
 def _is_ours(filename: str) -> bool:
-    if filename.startswith("<frozen ") or Path(filename).parts[-2:] == ("importlib", "__init__.py"):
+    path = Path(filename)
+    if filename.startswith("<frozen ") or path.parts[-2:] == ("importlib", "__init__.py"):
         return True
-    return filename.startswith(_PACKAGE) and not filename.startswith(_ANALYSES)
+    return path.is_relative_to(_PACKAGE) and not path.is_relative_to(_ANALYSES)

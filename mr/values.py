@@ -21,6 +21,7 @@ from msgspec.msgpack import Decoder, Encoder, Ext
 
 from mr.errors import AnalysisError, FormatError
 from mr.keys import python_scalar, type_name
+from mr.text import is_utf8
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +106,7 @@ def _portable(value: Any, depth: int) -> Any:
         plain = _with_plain_keys(value)
         if packed := _packed_if_flat(plain, plain.values()):
             return packed
-        if not _has_surrogates("".join(plain)):
+        if is_utf8("".join(plain)):
             return dict(zip(plain, map(_portable, plain.values(), repeat(depth + 1)), strict=True))
         names = list(map(_portable_scalar, plain))
         items = list(map(_portable, plain.values(), repeat(depth + TUPLE_LEVELS)))
@@ -130,14 +131,6 @@ def _portable_scalar(value: Any) -> Any:
         return Ext(_BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
     except UnicodeEncodeError:
         return Ext(_SURROGATES, value.encode("utf-8", "surrogatepass"))
-
-
-def _has_surrogates(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _with_plain_keys(items: dict) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,18 @@ import msgspec
 import mr
 from mr import layout
 from mr.child import Order, Progress, Reply
-from mr.commits import Commit, Failure, write_commit, write_failure
+from mr.commits import (
+    Commit,
+    Failure,
+    is_hopeless,
+    read_failures,
+    write_commit,
+    write_failure,
+)
 from mr.errors import (
     FormatError,
     LeaseLost,
+    MrError,
     ObjectMissing,
     QueueUnavailable,
     StoreError,
@@ -80,6 +89,11 @@ class Worker:
         self._child: Child | None = None
         self._specs: dict[str, JobSpec] = {}
 
+    @property
+    def child_pid(self) -> int | None:
+        """The process that runs user code, if there is one."""
+        return None if self._child is None else self._child.pid
+
     def stop(self) -> None:
         """Stop soon: the current attempt is given up, its message handed back."""
         self._stop.set()
@@ -108,11 +122,12 @@ class Worker:
         try:
             self._attempt(message, task)
         except Abandoned:
-            self._end_child()
             tasks.release(message)
-        except (StoreUnavailable, QueueUnavailable) as error:
-            self._tell(task, TaskState.LOST, str(error))
-            tasks.release(message, self._with.backoff_s)
+        except Exception as error:
+            # Whatever it is, it is not the analysis's fault, and this worker must go on.
+            text = str(error) if isinstance(error, MrError) else repr(error)
+            with suppress(QueueUnavailable):
+                self._lose(message, task, text)
 
     def _attempt(self, message: Message, task: Task) -> None:
         spec = self._spec(task.job)
@@ -127,14 +142,17 @@ class Worker:
         elif reply.failed is not None:
             self._fail(message, task, reply.failed, spec.max_failures)
         else:
-            self._tell(task, TaskState.LOST, reply.unavailable or "")
-            self._with.tasks.release(message, self._with.backoff_s)
+            self._lose(message, task, reply.unavailable or "")
+
+    def _lose(self, message: Message, task: Task, text: str) -> None:
+        self._with.tasks.release(message, self._with.backoff_s)
+        self._tell(task, TaskState.LOST, text)
 
     def _spec(self, job: str) -> JobSpec | None:
         if job not in self._specs:
             try:
                 self._specs[job] = read_spec(self._with.store, job)
-            except (ObjectMissing, FormatError):
+            except ObjectMissing:
                 return None
         return self._specs[job]
 
@@ -148,9 +166,11 @@ class Worker:
         self._tell(task, TaskState.COMMITTED)
 
     def _fail(self, message: Message, task: Task, failure: Failure, most: int) -> None:
-        number = write_failure(self._with.store, task.job, failure)
-        if number >= most:
-            self._with.tasks.dead_letter(message, f"failed {number} times: {failure.error}")
+        write_failure(self._with.store, task.job, failure)
+        failures = list(read_failures(self._with.store, task.job, task.id))
+        if is_hopeless(failures, most):
+            text = f"failed {len(failures)} times: {failure.error}"
+            self._with.tasks.dead_letter(message, text)
         else:
             self._with.tasks.release(message)
         self._tell(task, TaskState.FAILED, failure.error)
@@ -161,36 +181,50 @@ class Worker:
     # The child
 
     def _run_child(self, message: Message, task: Task, attempt: str, spec: JobSpec) -> Reply:
-        """Watch one attempt to its end; raises Abandoned when it is to be given up."""
+        """Watch one attempt to its end; raises Abandoned when it is to be given up.
+
+        A child whose attempt did not come to its end here does not outlive it: its answer would
+        be taken for the next attempt's.
+        """
         clock = self._with.clock
         folder = self._with.folder / f"{self._name}-{attempt}"
         folder.mkdir(parents=True)
+        answered = False
         try:
-            child = self._child = self._child or Child()
+            child = self._fresh_child()
             child.send(Order(self._with.store.url, task, attempt, str(folder)))
             moved = beat = clock()
             while True:
                 reply = child.reply(POLL_S)
                 now = clock()
                 if reply is not None and reply.progress is None:
+                    answered = True
                     return reply
                 if reply is not None:
                     moved = now
                     self._on_progress(self._name, reply.progress)
                 elif not child.alive():
-                    return Reply(failed=self._lost_child(task, attempt, child.death()))
+                    return Reply(failed=_lost_child(task, attempt, child.death()))
                 if now - moved > spec.hang_s:
-                    child.kill()
                     text = f"no progress for {spec.hang_s:.0f} s, so its process was ended"
-                    return Reply(failed=self._lost_child(task, attempt, text))
+                    return Reply(failed=_lost_child(task, attempt, text))
                 if self._stop.is_set():
                     raise Abandoned
                 if now - beat > self._with.heartbeat_s:
                     beat = now
                     self._beat(message, task)
         finally:
+            if not answered:
+                self._end_child()
             self._on_progress(self._name, None)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _fresh_child(self) -> "Child":
+        """The child, or a new one: one that died idle is no fault of the next task."""
+        if self._child is None or not self._child.alive():
+            self._end_child()
+            self._child = Child()
+        return self._child
 
     def _beat(self, message: Message, task: Task) -> None:
         try:
@@ -199,17 +233,18 @@ class Worker:
             raise Abandoned from None
         except QueueUnavailable:
             pass  # The lease still holds; the next beat may reach the queue.
-        if is_over(self._with.store, task):
-            raise Abandoned
-
-    def _lost_child(self, task: Task, attempt: str, text: str) -> Failure:
-        self._end_child()
-        return Failure(task.id, attempt, error=text, bundle=task.bundle)
+        with suppress(StoreUnavailable):
+            if is_over(self._with.store, task):
+                raise Abandoned
 
     def _end_child(self) -> None:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+
+def _lost_child(task: Task, attempt: str, text: str) -> Failure:
+    return Failure(task.id, attempt, error=text, bundle=task.bundle)
 
 
 def is_over(store: Store, task: Task) -> bool:
@@ -236,12 +271,12 @@ class Child:
     """The process that runs user code, seen from its parent."""
 
     def __init__(self) -> None:
-        # What this process can import its children can too: the bundle names it.
-        path = [str(Path(mr.__file__).parent.parent), *(os.path.abspath(p) for p in sys.path)]
+        # What the analysis imports beside itself is the bundle's to name.
+        path = [str(Path(mr.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
         environment = {
             **os.environ,
             "PYTHONHASHSEED": "0",
-            "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mr.child"],
@@ -296,4 +331,5 @@ class Child:
         """End the process now."""
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
+        with suppress(OSError):  # an order that it did not live to read
+            self._process.stdin.close()

@@ -494,6 +494,23 @@ class StoreContract:
 
         assert list(store.list()) == []
 
+    # One object.
+
+    def test_stat_says_what_a_listing_says(self, store):
+        """One object's entry is that of a listing; a folder and what is not there have none."""
+        for name in ["a/b", "a/bc", "é"]:
+            store.write(name, name.encode())
+
+        assert [store.stat(entry.name) for entry in store.list()] == list(store.list())
+        for name in ["a", "a/b/c", "b", "never/was"]:
+            assert store.stat(name) is None
+
+    @pytest.mark.parametrize("name", BAD_NAMES)
+    def test_stat_of_bad_names(self, store, name):
+        """A name that no object can have is refused here too."""
+        with pytest.raises(BadName):
+            store.stat(name)
+
     # Deleting and copying.
 
     def test_delete(self, store):

@@ -371,6 +371,35 @@ def test_missing_inputs_of_a_list_are_reported(tmp_path):
     assert listing.missing == [gone]
 
 
+def test_a_long_list_of_one_folders_files_looks_at_each_once(tmp_path, monkeypatch):
+    """Listed files are asked for by name: their folder is not read, however many they are."""
+    names = [f"{number}.2.v2.log.aa" for number in range(300)]
+    root = plant(tmp_path, *(f"main/Firefox/nightly/22/{name}" for name in names))
+    scans = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: scans.append(path) or scandir(path))
+
+    listing = listing_of(listed=[f"{root}/main/Firefox/nightly/22/{name}" for name in names])
+
+    assert len(listing.blocks) == len(names)
+    assert scans == []
+
+
+def test_an_input_that_cannot_be_written_down_is_refused(tmp_path, monkeypatch):
+    """A path that is not UTF-8 is one sentence, however it is named and wherever it stands."""
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/bad-\xff")
+    plant(folder, FIRST)
+    monkeypatch.chdir(folder)
+    escaped = f"file://{tmp_path}/bad-%FF"
+    (tmp_path / "link").symlink_to(folder)
+
+    for text in (folder, f"{folder}/{FIRST}", escaped, ".", f"{folder}/../link", f"{folder}/gone"):
+        for named in ({"listed": [text]}, {}):
+            with pytest.raises(UsageError, match=r"bad-\\udcff.*: the name is not UTF-8"):
+                listing_of(*([] if named else [text]), **named)
+    assert keys_of(listing_of(str(tmp_path / "link"))) == [FIRST]
+
+
 def test_a_filter_of_another_schema_is_refused():
     """A filter's dimensions are those of the schema."""
     with pytest.raises(SchemaError):

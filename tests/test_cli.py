@@ -15,8 +15,10 @@ from reference import by_system, records
 
 from mr import progress
 from mr.child import Progress
+from mr.cli import outcome
 from mr.cli.main import COMMANDS, main
 from mr.commits import Commit
+from mr.errors import UsageError
 from mr.generate import generate
 from mr.tally import Tally
 
@@ -190,6 +192,8 @@ MISTAKES = [
     ("run os_distribution TREE --report -", "--report '-': name a file"),
     ("run os_distribution TREE -o several.py/", "cannot write to several.py: it is a file"),
     ("run os_distribution TREE --output=", "--output: it is empty", "- to print"),
+    ("run os_distribution TREE -o s3://bucket/res/", "--output s3://bucket/res/: S3 is not avail"),
+    ("run os_distribution TREE -o file:///tmp/x.csv", "--output file:///tmp/x.csv", "name a file"),
     ("run os_distribution TREE --filter nofile.json", "nofile.json: cannot be read"),
     ("run os_distribution TREE --filter broken.json", "broken.json: not JSON", "line 1, column 2"),
     ("run os_distribution TREE --filter list.json", "list.json: must be a JSON object, not list"),
@@ -207,6 +211,7 @@ MISTAKES = [
     ("run knobs.py TREE --set names=5", "--set names=5: must be like its default, ('a',)"),
     ("run knobs.py TREE --set limits=[1]", "--set limits=[1]: must be like its default, {'a': 1}"),
     ("run os_distribution TREE --workers 0", "--workers: '0' is not a whole number of at least 1"),
+    ("run os_distribution TREE --workers 1001", "--workers: '1001' is too many; at most 1,000"),
     ("run os_distribution TREE --reducers x", "--reducers: 'x' is not a whole number"),
     ("run os_distribution TREE --split-size 5XB", "--split-size: '5XB' is not a size", "500MB"),
     ("run os_distribution TREE --buffer-size 0", "--buffer-size: '0' is not a size"),
@@ -261,9 +266,12 @@ def told(environment, tmp_path, monkeypatch, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["mr-telemetry", *arguments])
-        with pytest.raises(SystemExit) as end:
+        code = 0
+        try:
             main()
-        return end.value.code, *capsys.readouterr()
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
 
     return run
 
@@ -355,7 +363,7 @@ class Averages(Analysis):
     crash = command("check", "averages.py", tree.path, "--set", "divisor=0")
 
     assert wrong.code == crash.code == 1
-    assert "Averages depends on how its input is cut: key 'WINNT': " in wrong.err
+    assert "Averages depends on how its input is cut: key '" in wrong.err
     assert "with its combiner" in wrong.err
     assert "Averages fails on some of " in crash.err
     assert "ZeroDivisionError" in crash.err
@@ -541,6 +549,72 @@ def test_output_to_dev_stdout_prints(command, tree):
     assert done.rows == by_system(tree.path)
 
 
+def test_job_is_introduced_before_it_runs(command, store, tree):
+    """The first line names the job, so that it can be resumed, and says how large it is."""
+    done = command("run", "os_distribution", tree.path, "--split-size", "100KB")
+
+    first = done.err.splitlines()[0]
+    (job,) = (path.name for path in (store / "jobs").iterdir())
+    maps = len(list(store.glob("jobs/*/commits/1-map-*")))
+    blocks, size = tree.truth.written.blocks, tree.truth.compressed_bytes / 1e6
+    assert first == f"Job {job}: {blocks} blocks, {size:.1f} MB in {maps} splits."
+    assert maps > 1
+
+
+def test_display_measures_against_what_is_read(told, tree, monkeypatch):
+    """With --limit-blocks the bar is full when those blocks are read, not all that were listed."""
+    totals = []
+
+    class Display(progress.Display):
+        def __init__(self, total_bytes, **options):
+            totals.append(total_bytes)
+            super().__init__(total_bytes, **options)
+
+    monkeypatch.setattr(outcome, "Display", Display)
+
+    code, _, err = told("run", "os_distribution", str(tree.path), "--limit-blocks", "1")
+
+    first = min(path for path in tree.path.rglob("*") if path.is_file())
+    assert code == 0, err
+    assert totals == [first.stat().st_size]
+
+
+def test_stopping_while_the_result_is_written_names_the_job(told, store, tree, monkeypatch):
+    """Ctrl-C at the end of a job says that it is done, and how its result is had."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(outcome, "write_items", interrupted)
+
+    code, out, err = told("run", "os_distribution", str(tree.path), "--quiet")
+
+    (job,) = (path.name for path in (store / "jobs").iterdir())
+    assert (code, out) == (130, "")
+    assert "The job is done and its result is kept" in err
+    assert f"`mr-telemetry resume {job} -o OUTPUT`" in err
+
+
+def test_folder_of_parts_is_claimed_by_one_job(tmp_path, monkeypatch):
+    """Of two jobs that want one folder at the same time the second to claim it is refused."""
+    folder = tmp_path / "parts"
+    glob = Path.glob
+
+    def claimed_meanwhile(path, pattern):
+        found = list(glob(path, pattern))
+        monkeypatch.setattr(Path, "glob", glob)
+        outcome.claim_folder(folder, "first")
+        return iter(found)
+
+    monkeypatch.setattr(Path, "glob", claimed_meanwhile)
+
+    with pytest.raises(UsageError, match="holds the result parts of first; name another folder"):
+        outcome.claim_folder(folder, "second")
+
+    outcome.claim_folder(folder, "first")
+    assert (folder / outcome.CLAIM).read_text() == "first\n"
+
+
 def test_quiet_says_nothing(command, tree):
     """`--quiet` leaves standard error empty when all goes well."""
     done = command("run", "os_distribution", tree.path, "--quiet")
@@ -577,9 +651,9 @@ def test_progress_lines_where_there_is_no_terminal(monkeypatch, capsys):
             display.progress("w", None)
 
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("1-map: 0%, 0 of 2 tasks, 0 records, 0 MB raw")
-    assert lines[1].startswith("1-map: 50%, 1 of 2 tasks, 10 records, 1 MB raw")
-    assert lines[2].startswith("1-map: 75%, 1 of 2 tasks, 15 records, 2 MB raw")
+    assert lines[0].startswith("1-map: 0%, 0/2 tasks, 0 records, ")
+    assert lines[1].startswith("1-map: 50%, 1/2 tasks, 10 records, ")
+    assert lines[2].startswith("1-map: 75%, 1/2 tasks, 15 records, ")
     assert lines[3] == "mr-telemetry: a worker was lost."
     assert lines[5:] == ["mr-telemetry: a worker was lost."]
 

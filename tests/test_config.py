@@ -101,6 +101,17 @@ def test_no_text_breaks_a_parser(text):
         assert 0 <= numbers[0] < math.inf
 
 
+def test_workers_and_reducers_have_a_most():
+    """What no machine could serve is refused in a sentence, wherever it stands."""
+    found = load_settings({"workers": "1000", "reducers": "10000"}, {})
+    assert (found.workers, found.reducers) == (1000, 10000)
+
+    with pytest.raises(UsageError, match=r"^--workers: '1001' is too many; at most 1,000 are"):
+        load_settings({"workers": "1001"}, {})
+    with pytest.raises(UsageError, match=r"^MR_TELEMETRY_REDUCERS: '10001' is too many; at most "):
+        load_settings({}, {"MR_TELEMETRY_REDUCERS": "10001"})
+
+
 def test_defaults_need_no_file(folder):
     """Without file, environment and flags everything has a sensible value."""
     found = load_settings(environment={})

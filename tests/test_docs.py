@@ -57,6 +57,8 @@ def table_rows(page: str) -> list[list[str]]:
 def beside_telemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with blocks under `telemetry`, and jobs of its own."""
     generate(tmp_path / "telemetry", size=2_000_000, seed=1)
+    (tmp_path / "demo-data").mkdir()
+    (tmp_path / "demo-data/blocks").symlink_to(tmp_path / "telemetry")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MR_TELEMETRY_STORE", str(tmp_path / "store"))

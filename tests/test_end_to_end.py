@@ -1,6 +1,7 @@
 """The main job through the command line, against the truth and a plain reference."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_counts_by_system_as_the_truth_says(command, tree, tmp_path):
 
 
 @pytest.mark.parametrize("manner", MANNERS, ids=lambda manner: " ".join(map(str, manner)))
-@pytest.mark.parametrize("job", ["every_hook", "combined"])
+@pytest.mark.parametrize("job", ["every_hook", "combined", "regrouped"])
 def test_bytes_do_not_depend_on_how_the_work_is_cut(command, tree, job, manner):
     """Any number of workers and reducers, any split and any buffer give the same bytes."""
     expected = command("run", JOBS / f"{job}.py", tree.path, "--workers", 2)
@@ -59,6 +60,18 @@ def test_every_hook_answers_as_the_reference(command, tree, tmp_path):
     counters = json.loads((tmp_path / "report.json").read_text())["counters"]
     assert counters["seen"] == tree.truth.written.good
     assert counters["groups"] == sum(len(found) for _, found in done.rows)
+
+
+def test_map_only_step_after_a_reduce_is_in_the_order_of_its_keys(command, tree):
+    """Whatever partition a key was in, its rows stand in order; a header goes to no next step."""
+    done = command("run", JOBS / "regrouped.py", tree.path, "--reducers", 5)
+
+    counts = Counter(identity[:2] for _, _, identity, _ in records(tree.path))
+    expected = []
+    for key, number in sorted(counts.items()):
+        expected += [[key, number], [[key, "twice"], 2 * number]]
+    assert len(expected) > 50
+    assert done.rows == expected
 
 
 def test_parameters_are_set_by_name(command, tree):

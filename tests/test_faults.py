@@ -15,7 +15,9 @@ from conftest import COMMAND_TIMEOUT_S, JOBS
 SLOW = ("--set", "pause_s=0.02")
 
 
-def start(environment: dict[str, str], folder: Path, *arguments: object) -> subprocess.Popen:
+def start(
+    environment: dict[str, str], folder: Path, *arguments: object, own_group: bool = False
+) -> subprocess.Popen:
     """A command that runs while the test goes on."""
     return subprocess.Popen(
         [sys.executable, "-m", "mr.cli.main", *map(str, arguments)],
@@ -24,6 +26,7 @@ def start(environment: dict[str, str], folder: Path, *arguments: object) -> subp
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=own_group,
     )
 
 
@@ -233,3 +236,53 @@ def test_jobs_that_ended_can_be_removed(command, environment, store, tree, tmp_p
     left = [line.split()[0] for line in command("jobs").out.decode().splitlines()]
     assert len(left) == 1
     assert [path.name for path in (store / "jobs").iterdir()] == left
+
+
+def test_a_signal_to_the_process_group_is_no_failure(command, environment, store, tree, tmp_path):
+    """SIGTERM to all processes at once, as batch systems send it, leaves a job to resume."""
+    expected = command("run", JOBS / "every_hook.py", tree.path)
+    before = commits(store)
+    run = start(
+        environment, tmp_path, "run", JOBS / "every_hook.py", tree.path, *SLOW,
+        "--split-size", "60KB", own_group=True,
+    )  # fmt: skip
+    wait_until(lambda: commits(store) > before, "the first commit")
+    os.killpg(run.pid, signal.SIGTERM)
+    run.communicate(timeout=COMMAND_TIMEOUT_S)
+
+    (job,) = unfinished(command)
+    resumed = command("resume", job)
+
+    assert run.returncode == 130
+    assert list(store.glob(f"jobs/{job}/failures/*/*")) == []
+    assert resumed.out == expected.out
+
+
+def test_resume_from_elsewhere_imports_what_run_could(command, environment, store, tree, tmp_path):
+    """A module that user code imports as it runs is found by `resume` in another folder too."""
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / "slow_helper.py").write_text(
+        "import time\n\ndef name(record):\n    time.sleep(0.02)\n    return record['info']['OS']\n"
+    )
+    (scripts / "lazy.py").write_text(
+        "from mr import Analysis\n\n"
+        "class Lazy(Analysis):\n"
+        "    def map(self, record):\n"
+        "        import slow_helper\n"
+        "        yield slow_helper.name(record), 1\n"
+        "    def reduce(self, key, values):\n"
+        "        yield key, sum(values)\n"
+    )
+    run = start(
+        environment, tmp_path, "run", scripts / "lazy.py", tree.path, "--split-size", "60KB"
+    )
+    wait_until(lambda: commits(store) > 0, "the first commit")
+    run.kill()
+    run.communicate()
+
+    (job,) = unfinished(command)
+    resumed = command("resume", job)
+
+    assert resumed.code == 0, resumed.err
+    assert sum(count for _, count in resumed.rows) == tree.truth.written.good

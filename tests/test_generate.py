@@ -21,10 +21,9 @@ from mr.generate import (
     BAD_BLOCK_KINDS,
     BAD_RECORD_KINDS,
     UNDEFINED_MEASURES,
-    bucket_bounds,
-    definitions,
     generate,
 )
+from mr.histograms.definitions import load_definitions
 
 PATH = re.compile(
     r"(?P<reason>\w+)/(?P<app>\w+)/(?P<channel>\w+)/(?P<version>[\w.]+)/"
@@ -229,19 +228,19 @@ def test_progress_counts_every_block(tmp_path: Path):
 def test_histograms_obey_their_definitions(ordinary):
     """Every array has its measure's buckets and five statistics, absent ones as -1."""
     tree, _ = ordinary
-    known = definitions() | UNDEFINED_MEASURES
+    known = load_definitions().definitions | UNDEFINED_MEASURES
     kinds: Counter[str] = Counter()
 
     for _, record in records_of(tree):
         for name, array in record["histograms"].items():
             definition = known.get(name) or known[name.removeprefix("STARTUP_")]
-            bounds = bucket_bounds(definition)
+            bounds = definition.bounds().tolist()
             *buckets, total, log_sum, log_squares, squares_low, squares_high = array
             assert len(buckets) == len(bounds)
             assert all(isinstance(count, int) and count >= 0 for count in buckets)
             assert sum(buckets) > 0
             assert total >= sum(c * low for c, low in zip(buckets, bounds, strict=True))
-            if definition["kind"] == "exponential":
+            if definition.kind == "exponential":
                 assert (squares_low, squares_high) == (-1, -1)
                 assert log_sum >= 0
                 assert log_squares >= 0
@@ -249,7 +248,7 @@ def test_histograms_obey_their_definitions(ordinary):
                 assert (log_sum, log_squares) == (-1, -1)
                 assert -(2**31) <= squares_low < 2**31
                 assert squares_high >= 0
-            kinds[definition["kind"]] += 1
+            kinds[definition.kind] += 1
 
     assert kinds.keys() == {"exponential", "linear", "enumerated", "boolean", "flag"}
     assert min(kinds.values()) > 100
@@ -377,44 +376,6 @@ def test_report_is_plain_data(ordinary):
     assert sum(data["whole"]["by_os"].values()) == data["whole"]["good"] > 0
     assert sum(data["whole"]["by_dimensions"].values()) == data["whole"]["good"]
     assert data["bad_blocks_by_kind"] == {}
-
-
-# Definitions
-
-
-def test_definitions_have_the_numbers_their_kinds_need():
-    """Each measure has its kind and plain numbers, and nothing else."""
-    needed = {
-        "exponential": {"high", "n_buckets"},
-        "linear": {"high", "n_buckets"},
-        "enumerated": {"n_values"},
-        "boolean": set(),
-        "flag": set(),
-    }
-    known = definitions()
-
-    for definition in known.values():
-        numbers = {name: value for name, value in definition.items() if name != "kind"}
-        assert needed[definition["kind"]] <= numbers.keys() <= needed[definition["kind"]] | {"low"}
-        assert all(type(value) is int for value in numbers.values())
-
-    assert len(known) == 622
-    assert list(known) == sorted(known)
-    assert known["GC_MS"] == {"kind": "exponential", "high": 10000, "n_buckets": 50}
-    assert known["MEMORY_RESIDENT"]["low"] == 32 * 1024
-
-
-def test_bucket_bounds_are_the_clients():
-    """Bounds agree with known ones of each kind."""
-    exponential = bucket_bounds({"kind": "exponential", "high": 10000, "n_buckets": 10})
-    simple = bucket_bounds({"kind": "exponential", "low": 1, "high": 30000, "n_buckets": 50})
-    linear = bucket_bounds({"kind": "linear", "high": 10, "n_buckets": 5})
-
-    assert exponential == [0, 1, 3, 10, 32, 101, 319, 1006, 3172, 10000]
-    assert simple[-4:] == [16527, 20161, 24593, 30000]
-    assert linear == [0, 1, 4, 7, 10]
-    assert bucket_bounds({"kind": "enumerated", "n_values": 3}) == [0, 1, 2, 3]
-    assert bucket_bounds({"kind": "flag"}) == [0, 1, 2]
 
 
 # What cannot be done

@@ -19,6 +19,7 @@ ORDER = [
     "mr.errors",
     "mr.layout",
     "mr.config",
+    "mr.text",
     # keys and values
     "mr.keys",
     "mr.values",
@@ -38,6 +39,7 @@ ORDER = [
     "mr.taskqueue",
     "mr.aws",
     "mr.stores",
+    "mr.state",
     # list, split, queue
     "mr.schema",
     "mr.blocks",
@@ -57,11 +59,14 @@ ORDER = [
     "mr.columns",
     "mr.parquet",
     "mr.results",
+    # histograms
+    "mr.histograms",
     # a job in a store
     "mr.commits",
     "mr.spec",
     "mr.parts",
     # who runs it
+    "mr.heartbeat",
     "mr.attempts",
     "mr.child",
     "mr.worker",

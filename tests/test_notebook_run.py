@@ -10,6 +10,7 @@ from jobs.systems import Systems
 from reference import by_system, every_hook, records
 
 import mr
+from mr import notebook
 from mr.errors import JobFailed, SchemaError, TooManyBadRecords, UsageError
 
 
@@ -218,12 +219,29 @@ def test_failing_job_raises_with_the_users_traceback(run, tree):
 
 def test_too_many_bad_records_raise(run, damaged_tree):
     """More bad records than allowed end the job; allowed ones stand in the report."""
-    with pytest.raises(TooManyBadRecords, match="raise --max-bad-records"):
+    with pytest.raises(TooManyBadRecords, match="run again with a higher --max-bad-records"):
         run(Systems, damaged_tree.path)
 
     result = run(Systems, damaged_tree.path, max_bad_records="100%")
     assert result.to_dict() == damaged_tree.truth.readable.by_os
     assert result.report["complete"] is False
+
+
+def test_display_measures_against_what_is_read(run, tree, monkeypatch):
+    """With a limit of blocks the bar is full when those are read."""
+    totals = []
+
+    class Display(notebook.Display):
+        def __init__(self, total_bytes, **options):
+            totals.append(total_bytes)
+            super().__init__(total_bytes, **options)
+
+    monkeypatch.setattr(notebook, "Display", Display)
+
+    run(Systems, tree.path, limit_blocks=1)
+
+    first = min(path for path in tree.path.rglob("*") if path.is_file())
+    assert totals == [first.stat().st_size]
 
 
 def test_progress_is_quiet_only_when_asked(run, tree, capfd):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mr import layout
 from mr.directory import DirectoryStore
-from mr.errors import FormatError, ObjectExists, ObjectMissing
+from mr.errors import FormatError, ObjectExists, ObjectMissing, UsageError
 from mr.plans import MAGIC, Plan, open_plan, read_line, write_plan
 
 NAME = "jobs/j/plans/1-map"
@@ -61,6 +62,18 @@ def test_a_plan_may_be_empty(store):
     plan = open_plan(store, NAME)
 
     assert (plan.tasks, list(plan.lines())) == (0, [])
+
+
+def test_a_plan_has_no_more_tasks_than_ids(store, monkeypatch):
+    """An input of too many splits is refused with what to do, and leaves no plan."""
+    monkeypatch.setattr(layout, "MOST_TASKS", 3)
+    write_plan(store, NAME + "0", LINES)
+
+    with pytest.raises(UsageError, match="more than 3 splits; raise --split-size"):
+        write_plan(store, NAME, [*LINES, {}])
+
+    assert open_plan(store, NAME) is None
+    assert open_plan(store, NAME + "0").tasks == 3
 
 
 def test_a_plan_is_written_once(store):

@@ -1,6 +1,7 @@
 """The directory store: the contract, and what is true of directories alone."""
 
 import errno
+import fcntl
 import io
 import json
 import os
@@ -248,6 +249,7 @@ def test_links_that_lead_nowhere(tree, target):
     [entry] = store.list_level()[1]
 
     assert (entry.name, entry.size) == ("lost", 0)
+    assert store.stat("lost") == entry
     assert names(store.list()) == ["a/b/c", "a/d", "lost"]
     with pytest.raises(ObjectMissing):
         store.open("lost")
@@ -278,6 +280,7 @@ def test_pipes_are_no_objects(tree):
 
     assert names(store.list()) == ["a/b/c", "a/d"]
     for name in ["pipe", "socket"]:
+        assert store.stat(name) is None
         with pytest.raises(ObjectMissing):
             store.open(name)
 
@@ -416,6 +419,34 @@ def test_sweep(store, root):
         assert len(os.listdir(root / ".tmp")) == 1
     finally:
         kill(living)
+
+
+def test_sweep_leaves_another_persons_files(store, root, monkeypatch):
+    """What this user may not open is no reason to stop: it is its owner's to remove."""
+    store.write("a", b"")
+    (root / ".tmp" / "left").write_bytes(b"")
+    monkeypatch.setattr(os, "open", failing(errno.EACCES))
+
+    assert store.sweep() == 0
+
+
+def test_sweep_before_a_new_file_is_locked(store, root, monkeypatch):
+    """A sweep that meets a file in the moment before its lock removes it, and harms no write."""
+    lock = fcntl.flock
+    swept = []
+
+    def sweep_first(descriptor, operation):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        swept.append(store.sweep())
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+
+    store.write("a", b"written", if_absent=True)
+
+    assert swept == [1]
+    assert store.read("a") == b"written"
+    assert os.listdir(root / ".tmp") in ([], ["lock"])
 
 
 def test_nothing_is_left(store, root):
@@ -593,6 +624,17 @@ def test_open_store_refuses(url, words):
     """A URL of another kind is refused in a sentence."""
     with pytest.raises(UsageError, match=words):
         open_store(url)
+
+
+def test_a_store_has_a_name_that_can_be_written_down(tmp_path, monkeypatch):
+    """A folder whose path is not UTF-8 is refused, also when it is the current one."""
+    folder = os.fsencode(tmp_path) + b"/bad-\xff"
+    os.mkdir(folder)
+    monkeypatch.chdir(os.fsdecode(folder))
+
+    for path in (os.fsdecode(folder), "here"):
+        with pytest.raises(UsageError, match=r"bad-\\udcff.*the name is not UTF-8; rename it"):
+            DirectoryStore(path)
 
 
 def test_a_file_is_no_store(tree):

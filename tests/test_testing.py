@@ -26,6 +26,7 @@ from jobs.laws import (
 from reference import every_hook, records
 
 from mr import Analysis
+from mr.analysis import near_misses
 from mr.blocks import list_blocks
 from mr.checking import check_laws, manners
 from mr.errors import AnalysisError
@@ -268,6 +269,21 @@ def test_sample_is_spread_over_the_blocks_in_order(tree):
     assert positions == sorted(positions)
 
 
+def test_sample_of_fewer_than_the_blocks_reaches_the_last_ones(tree):
+    """A sample that cannot take every block leaves out some in between, not those at the end."""
+    schema = load_schema()
+    everything = load_filter(None, schema)
+    blocks = list_blocks([str(tree.path)], schema, everything).blocks
+    most = len(blocks) * 2 // 3
+
+    found = sample_records([str(tree.path)], schema, everything, most=most)
+
+    assert len(found) <= most
+    ids = {record.id for record in found}
+    last = {block.key for block in blocks[most:]}
+    assert ids & {identity for key, _, identity, _ in records(tree.path) if key in last}
+
+
 def test_sample_of_a_damaged_tree_holds_good_records_only(damaged_tree):
     """Bad records and blocks are read past."""
     schema = load_schema()
@@ -275,3 +291,58 @@ def test_sample_of_a_damaged_tree_holds_good_records_only(damaged_tree):
 
     assert len(found) == damaged_tree.truth.readable.good
     assert_lawful(Counts, found)
+
+
+class ReadsTwice(Analysis):
+    """Takes the values for a list."""
+
+    def map(self, record):
+        yield record["info"]["OS"], 1
+
+    def reduce(self, key, values):
+        number = sum(1 for _ in values)
+        yield key, sum(values) / number
+
+
+class Peeks(ReadsTwice):
+    """Takes the first value, then the others."""
+
+    def reduce(self, key, values):
+        first = next(values)
+        yield key, (first, list(values))
+
+
+def test_reading_values_to_the_end_twice_is_told():
+    """A stream that has ended gives no wrong number in silence: it says what to do."""
+    with pytest.raises(AnalysisError, match=r"read only once.*make a list"):
+        run_analysis(ReadsTwice, [ping()])
+
+
+def test_values_can_be_read_in_two_goes():
+    """What is not read yet can still be read."""
+    assert run_analysis(Peeks, [ping(), ping(), ping()]) == [("WINNT", (1, [1, 1]))]
+
+
+def test_a_hook_by_another_name_is_noticed():
+    """Methods that look like hooks are named with the hook; helpers are not."""
+
+    class Mistaken(Analysis):
+        def map(self, record):
+            yield 1, 1
+
+        def reducer(self, key, values):
+            yield key, sum(values)
+
+        def setUp(self):
+            pass
+
+        def helper(self):
+            pass
+
+        combiner = reducer
+
+    assert near_misses([Mistaken]) == [
+        "Mistaken.combiner is never called: did you mean combine?",
+        "Mistaken.reducer is never called: did you mean reduce?",
+        "Mistaken.setUp is never called: did you mean setup?",
+    ]

@@ -1,6 +1,8 @@
 """A worker: every message may come twice, late, or be nonsense; a task's output counts once."""
 
 import contextlib
+import os
+import signal
 import threading
 import time
 import uuid
@@ -17,6 +19,7 @@ from mr.config import load_settings
 from mr.directory import DirectoryStore
 from mr.errors import LeaseLost, ObjectExists, StoreUnavailable
 from mr.job import Conduct, End, EndState, conduct_job, write_end
+from mr.jobs import remove_job
 from mr.launch import Request, prepare_job
 from mr.loading import load_analysis
 from mr.parts import read_result
@@ -287,3 +290,91 @@ def test_a_bundle_of_another_digest_is_never_loaded(jobs, tree, tmp_path):
     (failure,) = read_failures(jobs, spec.job)
     assert "bundle" in failure.error
     assert not marker.exists()
+
+
+def test_a_store_that_fails_at_a_heartbeat_mixes_up_nothing(jobs, tree, tmp_path):
+    """A look for the job's end that gets no answer neither ends an attempt nor confuses two."""
+    quiet, spec = plan(jobs, tree), plan(jobs, tree, pause_s=0.02)
+    conduct_and_serve(jobs, quiet, MemoryQueue(), tmp_path)
+
+    class Shaky(DirectoryStore):
+        """Answers every second look at whether a job has ended with a fault."""
+
+        looks = 0
+
+        def open(self, name, **range_and_tag):
+            if name == layout.end_name(spec.job):
+                Shaky.looks += 1
+                if Shaky.looks % 2:
+                    raise StoreUnavailable("no answer")
+            return super().open(name, **range_and_tag)
+
+    tasks, events, observer, ends = MemoryQueue(), MemoryQueue(), Quiet(), []
+    conduct = Conduct(jobs, tasks, events, observer, window=8)
+    coordinator = threading.Thread(target=lambda: ends.append(conduct_job(conduct, spec)))
+    coordinator.start()
+    shaky = Surroundings(Shaky(jobs.url), tasks, events, tmp_path, heartbeat_s=0.0, backoff_s=0.01)
+    serve(shaky, lambda: not coordinator.is_alive(), workers=2)
+
+    assert ends == [End(EndState.DONE)]
+    assert Shaky.looks > 20
+    assert items(jobs, spec, tmp_path) == items(jobs, quiet, tmp_path)
+    assert list(read_failures(jobs, spec.job)) == []
+
+
+def test_an_idle_child_that_dies_is_nobodys_failure(jobs, tree, tmp_path):
+    """A process killed between two tasks is replaced; the next task does not count it."""
+    spec, tasks, events = plan(jobs, tree), MemoryQueue(), MemoryQueue()
+    first, second = map_tasks(jobs, spec)[:2]
+    worker = Worker(Surroundings(jobs, tasks, events, tmp_path), "w")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        for task in (first, second):
+            tasks.send([task.encode()])
+            deadline = time.monotonic() + COMMAND_TIMEOUT_S / 2
+            while task.id not in committed_tasks(jobs, spec.job):
+                assert time.monotonic() < deadline, "the task was never committed"
+                time.sleep(0.01)
+            child = worker.child_pid
+            os.kill(child, signal.SIGKILL)
+            while Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.01)
+    finally:
+        worker.stop()
+        thread.join()
+
+    assert committed_tasks(jobs, spec.job) == {first.id, second.id}
+    assert list(read_failures(jobs, spec.job)) == []
+
+
+def test_a_job_removed_while_it_runs_ends(jobs, tree, tmp_path):
+    """A coordinator whose job is removed under it says so, instead of waiting for ever."""
+    spec, tasks, events, ends = plan(jobs, tree, pause_s=0.05), MemoryQueue(), MemoryQueue(), []
+    conduct = Conduct(jobs, tasks, events, Quiet(), window=8)
+    coordinator = threading.Thread(target=lambda: ends.append(conduct_job(conduct, spec)))
+    coordinator.start()
+    remover = threading.Timer(0.5, remove_job, (jobs, spec.job))
+    remover.start()
+
+    surroundings = Surroundings(jobs, tasks, events, tmp_path, heartbeat_s=0.1)
+    serve(surroundings, lambda: not coordinator.is_alive(), workers=2)
+
+    remover.join()
+    assert [end.state for end in ends] == [EndState.CANCELLED]
+    assert "removed" in ends[0].reason
+
+
+def test_an_error_that_cannot_be_shown_is_still_a_failure(jobs, tree, tmp_path):
+    """An exception whose text raises in its turn fails the task, and ends no process."""
+    request = Request(
+        load_analysis(f"{JOBS / 'failing.py'}:Unspeakable"), "unspeakable", [str(tree.path)]
+    )
+    settings = replace(load_settings({"workers": "1"}), max_failures=1)
+    spec = prepare_job(request, settings, jobs)[0]
+
+    end, _ = conduct_and_serve(jobs, spec, MemoryQueue(), tmp_path)
+
+    assert end.state is EndState.FAILED
+    assert "Unspeakable" in end.reason
+    assert "signal" not in end.reason

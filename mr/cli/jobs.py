@@ -16,7 +16,7 @@ def command(jobs: tuple[str, ...], clean: bool, **options) -> None:
     """
     from mr.config import load_settings
     from mr.errors import UsageError
-    from mr.jobs import UNREADABLE, list_jobs, remove_job
+    from mr.jobs import INTERRUPTED, RUNNING, UNREADABLE, list_jobs, remove_job
     from mr.launch import open_job_store
     from mr.report import counted
     from mr.scratch import sweep_scratch
@@ -35,11 +35,11 @@ def command(jobs: tuple[str, ...], clean: bool, **options) -> None:
         if not chosen:
             click.echo(f"No jobs in {settings.store}.", err=True)
         return
-    running = [status.job for status in chosen if status.state == "running"]
-    if jobs and running:
-        raise UsageError(f"{', '.join(running)} is running; stop it first.")
-    kept = ("running", "interrupted", UNREADABLE)
-    ended = [status for status in chosen if jobs or status.state not in kept]
+    busy = [status.job for status in chosen if status.busy]
+    if jobs and busy:
+        raise UsageError(f"{', '.join(busy)} is in use: running, or its result being written.")
+    kept = (RUNNING, INTERRUPTED, UNREADABLE)
+    ended = [one for one in chosen if jobs or not (one.busy or one.state in kept)]
     for status in ended:
         remove_job(store, status.job)
     store.sweep()

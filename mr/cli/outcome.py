@@ -3,21 +3,29 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mr import items
+from mr import items, layout
+from mr.config import Settings
 from mr.directory import DirectoryStore
-from mr.errors import JobFailed, MrError, StoreUnavailable, UsageError
+from mr.engines.local import run_here
+from mr.errors import JobFailed, JobInterrupted, MrError, StoreUnavailable, UsageError
+from mr.heartbeat import alive
 from mr.job import End, EndState, failure_of
 from mr.parts import read_result, result_parts
-from mr.report import summary
+from mr.plans import open_plan
+from mr.progress import Display
+from mr.report import counted, summary
 from mr.results import FORMATS, check_output, format_of, write_file, write_items
 from mr.scratch import scratch_folder
 from mr.spec import JobSpec
+from mr.store import Store
 
 #: The file in a folder of result parts that says whose they are.
 CLAIM = "_job"
@@ -49,12 +57,28 @@ class Output:
             return self.format
         return default if self.prints or self.is_folder else format_of(self.place, default)
 
+    def check_inputs(self, inputs: Sequence[str]) -> None:
+        """Raise UsageError where a result would lie in an input, or an input looks like one."""
+        endings = tuple(ending for found in FORMATS.values() for ending in found)
+        for text in inputs:
+            if text.lower().endswith(endings) and ".log." not in text:
+                raise UsageError(f"{text} is no block; to write the result there: -o {text}")
+            if not self.prints and Path(self.place).resolve().is_relative_to(Path(text).resolve()):
+                raise UsageError(
+                    f"-o {self.place} lies in the input {text}; write the result elsewhere."
+                )
+
     def check(self) -> None:
         """Raise UsageError for what cannot be written: before a long job, not after it."""
         if self.format is not None and self.format not in FORMATS:
             raise UsageError(f"--format {self.format}: there are {', '.join(FORMATS)}.")
         if not self.place:
             raise UsageError("--output: it is empty; name a file, a folder, or - to print.")
+        if "://" in self.place:
+            raise UsageError(
+                f"--output {self.place}: S3 is not available in this version, nor is any other "
+                "URL; name a file, a folder, or - to print."
+            )
         if self.is_folder:
             claim_folder(Path(self.place), None)
         elif not self.prints:
@@ -84,6 +108,27 @@ def write_json(path: str, report: dict[str, Any]) -> None:
         raise StoreUnavailable(f"--report {path}: cannot be written: {error.strerror}.") from None
 
 
+def introduction(store: Store, spec: JobSpec) -> str:
+    """A planned job in a sentence: with its id a person can go on, whatever becomes of us."""
+    plan = open_plan(store, layout.plan_name(spec.job, layout.stage_id(1, "map")))
+    selected, size = spec.listing["selected"], spec.listing["bytes"] / 1e6
+    splits = plan.tasks if plan is not None else 0
+    return (
+        f"Job {spec.job}: {counted(selected, 'block')}, {size:,.1f} MB in "
+        f"{counted(splits, 'split')}."
+    )
+
+
+def run_and_finish(
+    store: DirectoryStore, spec: JobSpec, settings: Settings, output: Output, *, quiet: bool
+) -> None:
+    """Run a planned job to its end and give its result; nobody cleans it away meanwhile."""
+    with alive(store, spec.job):
+        with Display(spec.listing["bytes"], quiet=quiet) as display:
+            end, report = run_here(store, spec, workers=settings.workers, observer=display)
+        finish(store, spec, end, report, output, quiet=quiet)
+
+
 def finish(
     store: DirectoryStore,
     spec: JobSpec,
@@ -100,6 +145,11 @@ def finish(
         raise failure_of(end)
     try:
         write_result(store, spec, output)
+    except KeyboardInterrupt:
+        raise JobInterrupted(
+            "stopped while the result was being written. The job is done and its result is kept: "
+            f"`mr-telemetry resume {spec.job} -o OUTPUT` writes it."
+        ) from None
     except MrError as error:
         raise JobFailed(
             f"{str(error).rstrip('.')}. The job is done and its result is kept: "
@@ -150,14 +200,18 @@ def claim_folder(folder: Path, job: str | None) -> None:
     try:
         if job is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        owner = claim.read_text(encoding="utf-8").strip() if claim.exists() else None
-        foreign = owner is None and any(folder.glob("part-*"))
-        if (owner is not None and owner != job) or foreign:
+        foreign = any(folder.glob("part-*")) and not claim.exists()
+        if job is not None and not foreign:
+            # Of two jobs at once only one can create it.
+            with suppress(FileExistsError), claim.open("x", encoding="utf-8") as file:
+                file.write(f"{job}\n")
+        owner = None
+        if claim.exists():
+            owner = claim.read_text(encoding="utf-8", errors="replace").strip()
+        if foreign or (owner is not None and owner != job):
             raise UsageError(
                 f"{folder} holds the result parts of {owner or 'something else'}; name another "
                 "folder, or remove that one."
             )
-        if job is not None and owner is None:
-            claim.write_text(f"{job}\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}.") from None

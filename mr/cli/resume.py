@@ -17,11 +17,10 @@ def command(job: str, output: str, format_: str | None, report: str | None, **op
 
     A job that is done gives its result once more.
     """
-    from mr.cli.outcome import Output, finish
+    from mr.cli.outcome import Output, run_and_finish
     from mr.config import load_settings
     from mr.errors import FormatError, ObjectMissing, UsageError
-    from mr.launch import open_job_store, run_job
-    from mr.progress import Display
+    from mr.launch import open_job_store
     from mr.spec import read_spec
 
     settings = load_settings({name: options[name] for name in ("store", "workers")})
@@ -36,6 +35,4 @@ def command(job: str, output: str, format_: str | None, report: str | None, **op
         ) from None
     except FormatError as error:
         raise UsageError(f"cannot resume: {error}") from None
-    with Display(spec.listing["bytes"], quiet=options["quiet"]) as display:
-        end, facts = run_job(store, spec, settings, display)
-    finish(store, spec, end, facts, target, quiet=options["quiet"])
+    run_and_finish(store, spec, settings, target, quiet=options["quiet"])

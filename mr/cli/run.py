@@ -44,7 +44,8 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
     (`mr-telemetry analyses` lists them). INPUT is a directory that holds the folders of the
     schema's first dimension, or a block's file.
     """
-    from mr.cli.outcome import Output, finish
+    from mr.analysis import near_misses, steps
+    from mr.cli.outcome import Output, introduction, run_and_finish
     from mr.config import load_settings, parse_named, parse_share
     from mr.errors import UsageError
     from mr.launch import (
@@ -52,10 +53,8 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
         open_job_store,
         parse_settings_of_analysis,
         prepare_job,
-        run_job,
     )
     from mr.loading import load_analysis
-    from mr.progress import Display
     from mr.usercode import own_traceback
 
     listed = read_input_list(options["input_list"])
@@ -81,8 +80,11 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
     )
     target = Output(output, format_, report)
     target.check()
+    target.check_inputs([*options["inputs"], *listed])
     store = open_job_store(settings.store)
-    spec, listing = prepare_job(request, settings, store)
-    with Display(listing.bytes, quiet=options["quiet"]) as display:
-        end, facts = run_job(store, spec, settings, display)
-    finish(store, spec, end, facts, target, quiet=options["quiet"])
+    spec, _ = prepare_job(request, settings, store)
+    for sentence in near_misses(steps(loaded)):
+        click.echo(f"mr-telemetry: {sentence}", err=True)
+    if not options["quiet"]:
+        click.echo(introduction(store, spec), err=True)
+    run_and_finish(store, spec, settings, target, quiet=options["quiet"])

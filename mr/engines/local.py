@@ -11,7 +11,7 @@ from mr.directory import DirectoryStore
 from mr.errors import JobFailed, JobInterrupted, RetryElsewhere
 from mr.job import Conduct, End, EndState, Observer, conduct_job, read_end, tidy
 from mr.report import job_report, read_report, write_report
-from mr.scratch import scratch_folder
+from mr.scratch import scratch_folder, sweep_scratch
 from mr.spec import JobSpec
 from mr.taskqueue import MemoryQueue
 from mr.worker import Surroundings, Worker
@@ -32,7 +32,8 @@ def run_here(
 ) -> tuple[End, dict[str, Any]]:
     """Run a planned job on this machine to its end; returns the end and the report.
 
-    Raises JobInterrupted at Ctrl-C: the job is left as it is, to be resumed.
+    The caller shows that the job lives (`mr.heartbeat.alive`). Raises JobInterrupted at Ctrl-C:
+    the job is left as it is, to be resumed.
     """
     if (ended := read_end(store, spec.job)) is not None and (
         report := read_report(store, spec.job)
@@ -42,6 +43,8 @@ def run_here(
     tasks, events = MemoryQueue(), MemoryQueue()
     conduct = Conduct(store, tasks, events, observer, window=MESSAGES_PER_WORKER * workers)
     try:
+        store.sweep()
+        sweep_scratch(store)
         with (
             scratch_folder(store) as folder,
             _workers(Surroundings(store, tasks, events, folder), workers, observer),

@@ -12,11 +12,10 @@ Imports go one way, in the order of this list:
 - `report`: what was written
 - `drawing`, `frequencies`: how values are drawn, and which values there are
 - `damage`, `planning`: bad lines and bad blocks; what each block is to be
-- `buckets`, `histograms`, `measures`: the definitions, one rendered histogram, all measures
+- `histograms`, `measures`: one rendered histogram, all measures
 - `records`, `writing`, `tree`: one record, one block, all blocks
 """
 
-from mr.generate.buckets import bucket_bounds, definitions
 from mr.generate.damage import BAD_BLOCK_KINDS, BAD_RECORD_KINDS
 from mr.generate.measures import UNDEFINED_MEASURES
 from mr.generate.report import BadBlock, Counts, GenerateReport
@@ -29,7 +28,5 @@ __all__ = [
     "BadBlock",
     "Counts",
     "GenerateReport",
-    "bucket_bounds",
-    "definitions",
     "generate",
 ]

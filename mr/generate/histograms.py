@@ -2,13 +2,11 @@
 
 import math
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
-from mr.generate.buckets import bucket_bounds
 from mr.generate.drawing import below, skewed
+from mr.histograms.definitions import Definition
 
 #: Measures of which the client sent the sum alone, without the sums of logarithms.
 WITHOUT_LOG_SUMS = (
@@ -80,10 +78,10 @@ class _WithLogSums:
 Histogram = _Fixed | _WithSquares | _WithSum | _WithLogSums
 
 
-def histogram(rng: Random, name: str, definition: Mapping[str, Any]) -> Histogram:
+def histogram(rng: Random, name: str, definition: Definition) -> Histogram:
     """A histogram of the measure, its buckets drawn."""
-    kind = definition["kind"]
-    bounds = bucket_bounds(definition)
+    kind = definition.kind
+    bounds = definition.bounds().tolist()
     counts = _bucket_counts(rng, kind, len(bounds))
     start = f'"{name}": [' + "".join(f"{count}, " for count in counts)
     filled = [(count, low) for count, low in zip(counts, bounds, strict=True) if count]

@@ -6,14 +6,12 @@ measures it has, which of their arrays, and the statistics.
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import Any
 
-from mr.generate.buckets import definitions
 from mr.generate.histograms import Histogram, histogram
+from mr.histograms.definitions import Definition, load_definitions
 
 #: Bucket arrays kept for each measure.
 VARIANTS = 12
@@ -26,12 +24,12 @@ CORE_SHARE = 4.0
 CORE_MEASURES = ("CYCLE_COLLECTOR", "GC_MS", "MEMORY_RESIDENT", "SHUTDOWN_OK")
 #: Measures sent a second time as STARTUP_X, with what was seen until startup was over.
 STARTUP_MEASURES = ("MOZ_SQLITE_COOKIES_", "MOZ_SQLITE_PLACES_", "FONT_CACHE_HIT")
-#: Measures that records have and `definitions()` does not, as in real data.
-UNDEFINED_MEASURES: dict[str, dict[str, Any]] = {
-    "GC_REASON_2": {"kind": "enumerated", "n_values": 101},
-    "MEMORY_EXPLICIT": {"kind": "exponential", "low": 32768, "high": 16777216, "n_buckets": 200},
-    "MULTIPART_XHR_RESPONSE": {"kind": "boolean"},
-    "WORD_CACHE_HITS": {"kind": "exponential", "high": 256, "n_buckets": 30},
+#: Measures that records have and the package's definitions do not, as in real data.
+UNDEFINED_MEASURES = {
+    "GC_REASON_2": Definition("enumerated", n_values=101),
+    "MEMORY_EXPLICIT": Definition("exponential", low=32768, high=16777216, n_buckets=200),
+    "MULTIPART_XHR_RESPONSE": Definition("boolean"),
+    "WORD_CACHE_HITS": Definition("exponential", high=256, n_buckets=30),
 }
 
 
@@ -70,7 +68,7 @@ def histogram_members(rng: Random, target: float) -> str:
 @cache
 def all_measures() -> Measures:
     """The same measures and arrays for every seed: rendering them takes a moment, once."""
-    known = definitions()
+    known = load_definitions().definitions
     startup = {
         f"STARTUP_{name}": known[name] for name in known if name.startswith(STARTUP_MEASURES)
     }
@@ -83,7 +81,7 @@ def all_measures() -> Measures:
     return Measures(measures, sizes)
 
 
-def _measure(name: str, definition: Mapping[str, Any]) -> Measure:
+def _measure(name: str, definition: Definition) -> Measure:
     rng = Random(f"measure/{name}")
     variants = tuple(histogram(rng, name, definition) for _ in range(VARIANTS))
     separator_bytes = 2

@@ -22,6 +22,20 @@ class Dies(Analysis):
         os._exit(7)
 
 
+class UnspeakableError(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class Unspeakable(Analysis):
+    """Raises an error that cannot be shown."""
+
+    def map(self, record):
+        raise UnspeakableError
+
+
 class Hangs(Analysis):
     """Makes no progress."""
 

@@ -1,0 +1,15 @@
+"""Text that has no UTF-8 form: names that are not UTF-8 on disk, and lone surrogates of JSON."""
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text has a UTF-8 form: a lone surrogate has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def utf8(text: str) -> bytes:
+    r"""Return UTF-8; a lone surrogate, which has none, is written as its escape, \udc80 say."""
+    return text.encode("utf-8", "backslashreplace")
