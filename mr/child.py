@@ -172,8 +172,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     replies = _Replies(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
-    # Line by line, or what was printed last would die with the process.
-    sys.stdout.reconfigure(line_buffering=True)
+    # In whole lines, whatever the environment says: others write to the same place, and what was
+    # not written would die with the process.
+    sys.stdout = open(1, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
     jobs: dict[str, Job] = {}

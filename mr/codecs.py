@@ -73,7 +73,8 @@ def decompress(
 
     `reopen` opens the block from its start; it is called again when the block turns out corrupt,
     so that every byte `xz -dc` would write is delivered (but for one at most, where the decoder
-    finds the damage together with the last byte). Damage (an empty block, a truncated or
+    finds the damage together with the last byte; and for what xz makes of bytes past the end of a
+    corrupt chunk, before it notices). Damage (an empty block, a truncated or
     corrupt one, bytes after its end) is reported once, after the last piece.
     """
     delivered = 0

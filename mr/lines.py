@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mr.codecs import Damage, decompress
 from mr.errors import ShortRead
-from mr.validity import MAX_LINE_BYTES, TOO_LONG, check_line
+from mr.validity import MAX_LINE_BYTES, TOO_LONG, check_long_line
 
 if TYPE_CHECKING:
     from mr.blocks import Block
@@ -74,34 +74,49 @@ def split_lines(
         start = 0
         end = piece.rfind(b"\n") + 1
         if end:
-            start = piece.find(b"\n") + 1
-            if tail_bytes + start - 1 > max_line_bytes:
+            if tail_bytes:
+                # Alone, or a long line would be held for as long as the short ones after it.
+                start = piece.find(b"\n") + 1
                 account.lines += 1
-                account.add_bad(number, TOO_LONG)
+                if tail_bytes + start - 1 > max_line_bytes:
+                    account.add_bad(number, TOO_LONG)
+                else:
+                    tail.append(piece[:start])
+                    yield number, _joined(tail)
                 number += 1
-            else:
-                start = 0
+                tail_bytes = 0
+                tail.clear()
             if start < end:
-                chunk = b"".join([*tail, piece[start:end]]) if not start else piece[start:end]
+                chunk = piece[start:end]
                 lines = chunk.count(b"\n")
                 account.lines += lines
                 yield number, chunk
                 number += lines
-            tail, tail_bytes = [], 0
         tail_bytes += len(piece) - end
         if tail_bytes > max_line_bytes:
             tail.clear()
         elif end < len(piece):
             tail.append(piece[end:])
-    last = b"".join(tail)
-    if account.damage is not None and (not last or check_line(last) is not None):
-        return
+    if account.damage is not None:
+        last = _joined(tail)
+        if not last or check_long_line(last, 0, len(last)) is not None:
+            return
+        tail.append(last)
+        del last
     if tail_bytes:
         account.lines += 1
     if tail_bytes > max_line_bytes:
         account.add_bad(number, TOO_LONG)
     elif tail_bytes:
-        yield number, last + b"\n"
+        tail.append(b"\n")
+        yield number, _joined(tail)
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    """Take the pieces out of the list, so that they and what they give are not both kept."""
+    whole = b"".join(pieces)
+    pieces.clear()
+    return whole
 
 
 def _decompressed(

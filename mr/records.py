@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import simdjson
 
 from mr.lines import BlockAccount, read_lines
-from mr.validity import BadLine, Parser, parse_plain
+from mr.validity import BadLine, Parser, find_members, parse_plain
 
 if TYPE_CHECKING:
     from mr.blocks import Block
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 #: JSON bytes of the records in one chunk, about.
 CHUNK_BYTES = 4 * 1024 * 1024
+#: Names of a scanned object that are kept once found, at about 200 bytes each; with more of them
+#: it is scanned each time.
+NAMES_KEPT = 100_000
 
 
 class JsonObject(Mapping[str, Any]):
@@ -28,9 +31,7 @@ class JsonObject(Mapping[str, Any]):
 
     __slots__ = ("_checked", "_path", "_record", "_source")
 
-    def __init__(
-        self, record: "Record", path: tuple[str, ...], source: simdjson.Object | dict | None
-    ) -> None:
+    def __init__(self, record: "Record", path: tuple[str, ...], source: "_Source | None") -> None:
         self._record = record
         self._path = path
         #: None when the turn is over: to be found again in the record.
@@ -40,7 +41,7 @@ class JsonObject(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         value = _item(self._open(), name)
         kind = type(value)
-        if kind is simdjson.Object or kind is dict:
+        if kind is simdjson.Object or kind is dict or kind is _ScannedObject:
             return self._record._lend((*self._path, name), value)
         return value.as_list() if kind is simdjson.Array else value
 
@@ -51,8 +52,11 @@ class JsonObject(Mapping[str, Any]):
         return len(self._open())
 
     def __contains__(self, name: object) -> bool:
+        source = self._open()
+        if type(source) is not simdjson.Object:
+            return isinstance(name, str) and name in source
         try:
-            _item(self._open(), name)
+            _item(source, name)
         except KeyError:
             return False
         return True
@@ -70,18 +74,18 @@ class JsonObject(Mapping[str, Any]):
     def to_dict(self) -> dict[str, Any]:
         """Return a new plain dict of all of it."""
         source = self._source
-        if type(source) is not simdjson.Object:
+        if source is None or type(source) is dict:
             source = self._record._find(self._path)
-        return source.as_dict() if type(source) is simdjson.Object else source
+        return source if type(source) is dict else source.as_dict()
 
-    def _open(self) -> simdjson.Object | dict:
+    def _open(self) -> "_Source":
         """Return the object to look names up in."""
         if self._checked and self._source is not None:
             return self._source
         found = self._record._find(self._path) if self._source is None else self._source
         found = _with_last_names(found)
         # A proxy of a parser that only serves this access is not kept.
-        if self._source is not None or type(found) is dict:
+        if self._source is not None or type(found) is not simdjson.Object:
             self._source = found
             self._checked = True
         return found
@@ -90,7 +94,8 @@ class JsonObject(Mapping[str, Any]):
 class Record:
     """One good record: its id, its JSON in `raw`, and where it stands.
 
-    `record["info"]["OS"]` builds only what is asked for; `payload` builds everything.
+    `record["info"]["OS"]` builds only what is asked for; `payload` builds everything, which may
+    take thirty times the bytes of `raw`.
     """
 
     __slots__ = ("_lent", "_payload", "_root", "block", "id", "line", "raw")
@@ -139,7 +144,7 @@ class Record:
         """Return the value of a name, `default` when there is none."""
         return self._root.get(name, default)
 
-    def _lend(self, path: tuple[str, ...], source: simdjson.Object | dict) -> JsonObject:
+    def _lend(self, path: tuple[str, ...], source: "_Source") -> JsonObject:
         if self._lent is None:
             return JsonObject(self, path, source)
         # Asked for again, it is the same one, whose names have been checked.
@@ -156,17 +161,87 @@ class Record:
                 lent._source = None
             self._lent = None
 
-    def _find(self, path: tuple[str, ...]) -> simdjson.Object | dict:
+    def _find(self, path: tuple[str, ...]) -> "_Source":
         """Parse the record again, apart from all others, and return the object at `path`."""
         found = Parser().parse(self.raw)
         if found is None:
-            found = parse_plain(self.raw)
+            found = _ScannedObject(self.raw, self.raw.index(b"{"), len(self.raw))
         for name in path:
             found = _item(_with_last_names(found), name)
         return found
 
 
-def _with_last_names(source: simdjson.Object | dict) -> simdjson.Object | dict:
+class _ScannedObject:
+    """An object in JSON that is long, or that simdjson cannot read: found by scanning the bytes.
+
+    Looking a name up builds only that name's value.
+    """
+
+    __slots__ = ("_begin", "_end", "_found", "_raw")
+
+    def __init__(self, raw: bytes, begin: int, end: int) -> None:
+        self._raw = raw
+        self._begin = begin
+        self._end = end
+        #: Name to (start, end) of its value, or to its object; None if not known or too many.
+        self._found: dict[str, tuple[int, int] | _ScannedObject] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        found = self._find(name)
+        if found is None:
+            raise KeyError(name)
+        if type(found) is _ScannedObject:
+            return found
+        start, end = found
+        if self._raw[start] == ord("{"):
+            value = _ScannedObject(self._raw, start, end)
+            if self._found is not None:
+                self._found[name] = value
+            return value
+        if self._raw[start] == ord('"') and self._raw.find(b"\\", start, end) < 0:
+            return str(memoryview(self._raw)[start + 1 : end - 1], "utf-8")
+        return parse_plain(self._raw[start:end])
+
+    def __contains__(self, name: str) -> bool:
+        return self._find(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def as_dict(self) -> dict[str, Any]:
+        return parse_plain(self._raw[self._begin : self._end])
+
+    def _names(self) -> dict[str, Any]:
+        if self._found is None:
+            self._find(None)
+        if self._found is not None:
+            return self._found
+        return dict.fromkeys(name for name, _, _ in find_members(self._raw, self._begin))
+
+    def _find(self, wanted: str | None) -> "tuple[int, int] | _ScannedObject | None":
+        """Return what the last member of this name has; keep what is found on the way."""
+        if self._found is not None:
+            return self._found.get(wanted)
+        found: dict[str, tuple[int, int]] = {}
+        last = None
+        for name, start, end in find_members(self._raw, self._begin):
+            if name == wanted:
+                last = start, end
+            if len(found) <= NAMES_KEPT:
+                found[name] = start, end
+        if len(found) <= NAMES_KEPT:
+            self._found = found
+        return last
+
+
+#: What the names of a `JsonObject` are looked up in.
+_Source = simdjson.Object | dict[str, Any] | _ScannedObject
+
+
+def _with_last_names(source: _Source) -> _Source:
     """Return a dict for a proxy with equal names: it would give the first where the last counts."""
     if type(source) is simdjson.Object and len(set(source)) != len(source):
         return source.as_dict()
@@ -278,6 +353,8 @@ def _good_lines(
             except BadLine as bad:
                 account.add_bad(line, str(bad))
                 continue
+            if start == len(chunk):
+                chunk = b""  # or a long line would be held twice
             account.records += 1
             yield line, record_id, raw, parsed
             del parsed  # or the parser could not be used again

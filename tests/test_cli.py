@@ -895,3 +895,80 @@ def contents(tree: Path) -> dict[str, bytes]:
         for path in tree.rglob("*")
         if path.is_file()
     }
+
+
+def test_results_stay_out_of_the_input_and_the_other_way_round(command, tree, tmp_path):
+    """Parts are not written among the blocks, and a result's file is not read as a block."""
+    (tmp_path / "result.csv").write_text("a,1\n")
+
+    inside = command("run", "os_distribution", tree.path, "-o", tree.path / "parts/")
+    as_input = command("run", "os_distribution", tree.path, "result.csv")
+
+    assert inside.code == as_input.code == 2
+    assert "lies in the input" in inside.err
+    assert "result.csv is no block; to write the result there: -o result.csv" in as_input.err
+    assert not (tree.path / "parts").exists()
+
+
+def test_a_filter_that_matches_nothing_says_what_it_wants_and_what_there_is(
+    command, tree, tmp_path
+):
+    """The sentence names the dimension, what the filter allows, and values of the input."""
+    (tmp_path / "typo.json").write_text('{"appUpdateChannel": "nightlyy"}')
+    (tmp_path / "dates.json").write_text('{"submission_date": {"min": "20990101"}}')
+
+    typo = command("run", "os_distribution", tree.path, "--filter", "typo.json")
+    dates = command("run", "os_distribution", tree.path, "--filter", "dates.json")
+
+    assert typo.code == dates.code == 0
+    assert "appUpdateChannel must be nightlyy, and the input has aurora, beta, nightly" in typo.err
+    assert "submission_date must be at least 20990101, and the input has 2013" in dates.err
+
+
+def test_summary_tells_counters_and_an_empty_map(command, tree, tmp_path):
+    """Counters stand below the summary; a map that never yields is told of."""
+    (tmp_path / "silent.py").write_text(
+        "from mr import Analysis\n\n"
+        "class Silent(Analysis):\n"
+        "    def map(self, record):\n"
+        "        self.count('records seen')\n"
+        "    def reduce(self, key, values):\n"
+        "        yield key, sum(values)\n"
+        "    def combiner(self, key, values):\n"
+        "        yield key, sum(values)\n"
+    )
+
+    done = command("run", "silent.py", tree.path)
+
+    assert done.code == 0
+    assert "The result is empty, for map yielded nothing." in done.err
+    assert f"  records seen: {tree.truth.written.good}" in done.err
+    assert "Silent.combiner is never called: did you mean combine?" in done.err
+
+
+def test_the_same_error_at_the_same_record_is_not_tried_five_times(command, tree):
+    """A plain bug fails the job at its second try, with one message for each try."""
+    done = command("run", f"{JOBS / 'failing.py'}:Raises", tree.path, "--workers", 1)
+
+    assert done.code == 1
+    assert "the analysis failed 2 times at" in done.err
+
+
+def test_what_is_printed_last_is_seen(command, tree, tmp_path):
+    """Output of user code is not lost when its process ends, and stands in whole lines."""
+    (tmp_path / "chatty.py").write_text(
+        "from mr import Analysis\n\n"
+        "class Chatty(Analysis):\n"
+        "    def map(self, record):\n"
+        "        print('seen', record.id)\n"
+        "        yield 1, 1\n"
+        "    def reduce(self, key, values):\n"
+        "        print('reduced', key)\n"
+        "        yield key, sum(values)\n"
+    )
+
+    done = command("run", "chatty.py", tree.path, "--quiet")
+
+    lines = done.err.splitlines()
+    assert sum(line.startswith("seen ") for line in lines) == tree.truth.written.good
+    assert lines.count("reduced 1") == 1

@@ -9,7 +9,7 @@ import subprocess
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mr import codecs
@@ -234,6 +234,7 @@ def test_a_cut_gzip_block_gives_all_that_its_bytes_hold(monkeypatch):
 
 @pytest.mark.skipif(shutil.which("xz") is None, reason="xz is not installed")
 @settings(max_examples=150, deadline=None)
+@example(case="xz", damage="flip", share=0.986328125, width=1)
 @given(
     case=st.sampled_from(["lzma", "lzma with its size", "xz", "xz streams with padding"]),
     damage=st.sampled_from(["flip", "cut", "zeros", "delete", "append", "none"]),
@@ -241,7 +242,11 @@ def test_a_cut_gzip_block_gives_all_that_its_bytes_hold(monkeypatch):
     width=st.integers(1, 60),
 )
 def test_what_xz_reads_is_read(case, damage, share, width):
-    """A damaged block gives what `xz -dc` writes before it fails, and fails if `xz -dc` does."""
+    """A damaged block gives what `xz -dc` writes before it fails, and fails if `xz -dc` does.
+
+    Fed in large pieces, as xz does, the decoder runs past the end of a corrupt LZMA2 chunk before
+    it notices, and writes what it makes of the bytes there: that is not the block's text.
+    """
     data, name = WHOLE[case]
     place = int(share * len(data))
     hole = data[place : place + width]
@@ -255,9 +260,17 @@ def test_what_xz_reads_is_read(case, damage, share, width):
     }[damage]
     expected = subprocess.run(["xz", "-dc"], input=damaged, capture_output=True, check=False)
     found, damages = read_all(damaged, name)
-    # The last byte is lost when the decoder finds the damage in the same step.
-    last = max(len(expected.stdout) - 1, 0) if damages else len(expected.stdout)
-    assert found in (expected.stdout, expected.stdout[:last])
+    if damages:
+        pairs = zip(expected.stdout, TEXT, strict=False)
+        true = next((at for at, (one, other) in enumerate(pairs) if one != other), len(TEXT))
+        true = min(true, len(expected.stdout))
+        assert expected.stdout.startswith(found)
+        # The last byte is lost when the decoder finds the damage in the same step.
+        assert len(found) >= true - 1
+        if name.endswith(".lzma"):
+            assert len(found) >= len(expected.stdout) - 1
+    else:
+        assert found == expected.stdout
     assert bool(damages) == (expected.returncode != 0)
 
 

@@ -6,9 +6,10 @@ import pytest
 import simdjson
 from reading import DIMENSIONS, LINES, block_of, on_turn, read
 
-from mr import records
+from mr import records, validity
 from mr.lines import BlockAccount
 from mr.records import JsonObject, read_chunks, read_records
+from mr.validity import PARSED_LINE_BYTES
 
 # Access
 
@@ -97,6 +98,61 @@ def test_changing_a_plain_copy_does_not_change_the_record():
         record = on_turn(raw)
         record["a"].to_dict()["b"].append(2)
         assert record["a"]["b"] == [1]
+
+
+#: Too much for simdjson by one integer, so that it is scanned.
+SCANNED = b'{"a":{"b":{"c":1,"c":2}},"n":%b,"s":"\\u00e9","t":"\xc3\xa9","l":[{"m":1}]}' % (
+    b"7" * 5000
+)
+
+
+def test_a_huge_integer_is_only_built_when_it_is_asked_for(monkeypatch):
+    """Converting very many digits takes long, and other fields do not pay for it."""
+    asked = []
+    convert = validity._integer
+
+    def note(digits: str) -> int:
+        asked.append(len(digits))
+        return convert(digits)
+
+    monkeypatch.setattr(validity, "_integer", note)
+    record = on_turn(SCANNED)
+    assert record["a"]["b"]["c"] == 2
+    assert (record["s"], record["t"]) == ("\u00e9", "\u00e9")
+    assert "n" in record
+    assert sorted(record["a"]) == ["b"]
+    assert asked == [1]
+    assert record["n"] == 7 * (10**5000 - 1) // 9
+    assert 5000 in asked
+
+
+@pytest.mark.parametrize("names_kept", [0, 2, 100])
+def test_a_scanned_record_is_a_mapping_like_any(monkeypatch, names_kept):
+    """Whether or not the names fit into memory, access, order and length are those of a dict."""
+    monkeypatch.setattr(records, "NAMES_KEPT", names_kept)
+    record = on_turn(SCANNED)
+    assert list(record._root) == list(record.payload) == ["a", "n", "s", "t", "l"]
+    assert len(record._root) == 5
+    assert {name: record[name] for name in record._root} == record.payload
+    assert record["a"] == {"b": {"c": 2}}
+    assert record["l"] == [{"m": 1}]
+    assert record.get("z", 1) == 1
+    for name in ("z", "a\0", "\ud800", 5):
+        with pytest.raises(KeyError):
+            record[name]
+
+
+def test_parts_of_a_long_record_outlive_their_turn():
+    """A record too long to be parsed gives the same values later on."""
+    filler = b"x" * PARSED_LINE_BYTES
+    data = b"".join(b'%d\t{"o":{"n":{"m":[%d]}},"f":"%b"}\n' % (n, n, filler) for n in range(3))
+    kept = []
+    for record in read_records(block_of(data), lambda: io.BytesIO(data), BlockAccount()):
+        kept.append((record, record["o"], record["o"]["n"]))
+    for number, (record, part, inner) in enumerate(kept):
+        assert record["o"]["n"]["m"] == part["n"]["m"] == inner["m"] == [number]
+        assert part.to_dict() == {"n": {"m": [number]}}
+        assert record["f"].encode() == filler
 
 
 # Chunks

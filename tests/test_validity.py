@@ -1,4 +1,4 @@
-"""What a record is: the fast path and the definition agree, and nothing readable is lost."""
+"""What a record is: definition, fast path and scan agree, and nothing readable is lost."""
 
 import json
 
@@ -7,8 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reading import exact, on_turn, read
 
-from mr.records import Record
-from mr.validity import check_line, parse_plain
+from mr import validity
+from mr.records import JsonObject, Record, _ScannedObject
+from mr.validity import PARSED_LINE_BYTES, check_line, check_long_line, parse_plain
 
 #: Stands before and after a line under test.
 GOOD = b"00\t{}"
@@ -24,6 +25,18 @@ def read_line(line: bytes) -> tuple[Record | None, str | None]:
         assert place == 2
         return None, reason
     return found[1], None
+
+
+def scanned(line: bytes) -> str | None:
+    """The verdict on a line as on a long one, among others."""
+    chunk = b'1\t{"a":[1' + line + b',2]}"'
+    return check_long_line(chunk, 9, 9 + len(line))
+
+
+def looked_up(raw: bytes) -> object:
+    """A record's JSON as item access to a long one gives it."""
+    begin = raw.index(b"{")
+    return exact(JsonObject(Record("", raw, 1, None), (), _ScannedObject(raw, begin, len(raw))))
 
 
 def nested(levels: int, opening: bytes = b"[") -> bytes:
@@ -61,6 +74,7 @@ def test_good_records(raw):
     record, reason = read_line(b"id\t" + raw)
     assert reason is None
     assert check_line(b"id\t" + raw) is None
+    assert scanned(b"id\t" + raw) is None
     assert (record.id, record.raw, record.line) == ("id", raw, 2)
     expected = exact(parse_plain(raw))
     assert exact(record.payload) == expected
@@ -68,6 +82,7 @@ def test_good_records(raw):
     assert exact(now._root) == expected
     assert exact(now.payload) == expected
     assert exact(record._root) == expected
+    assert looked_up(raw) == expected
 
 
 @pytest.mark.parametrize(
@@ -114,7 +129,7 @@ def test_good_records(raw):
 )
 def test_bad_records(line, reason):
     """A bad record is counted with its line and reason, and its neighbours are read."""
-    assert check_line(line) == reason
+    assert check_line(line) == scanned(line) == reason
     assert read_line(line) == (None, reason)
 
 
@@ -144,7 +159,7 @@ TOKENS = st.sampled_from(
     [
         *b'{}[]:," \\\t\r\x00\x7f/01-+.eE',
         *(b"309", b"99999999999999999999", b"1e400", b"1e-400", b"0.1", b"-0"),
-        *(b"NaN", b"Infinity", b"true", b"false", b"null"),
+        *(b"1.5e200", b"1" * 120 + b"e250", b"NaN", b"Infinity", b"true", b"false", b"null"),
         *(b'"a"', b'"b":', b'"a":1', b"[]", b"{}"),
         *(b"\\u", b"d800", b"\\ud83d", b"\\ude00", b"\\u0000", b'\\"'),
         *(b"\xff", b"\xef\xbb\xbf", b"\xc3\xa9", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\xc0\x80"),
@@ -201,13 +216,14 @@ HOSTILE = (
 @settings(max_examples=1500, deadline=None)
 @given(HOSTILE, st.sampled_from([b"id\t", b"", b"\t", b"\xc3\xa9\t", b"\xef\xbb\xbf\t", b"\xff\t"]))
 @example(b'{"a":"\\ud83d\\ud83d\\ude00"}', b"id\t")
-def test_fast_path_and_definition_agree_on_hostile_bytes(raw, start):
+def test_definition_fast_path_and_scan_agree_on_hostile_bytes(raw, start):
     """Whatever the bytes, the verdict is the definition's, and so is every value."""
     line = (start + raw).replace(b"\n", b" ")
     record, reason = read_line(line)
-    assert reason == check_line(line)
+    assert reason == check_line(line) == scanned(line)
     if record is not None:
         expected = exact(parse_plain(record.raw))
+        assert looked_up(record.raw) == expected
         assert exact(record.payload) == expected
         assert exact(on_turn(record.raw)._root) == expected
 
@@ -219,7 +235,7 @@ def test_no_good_record_is_lost(raw):
     record, reason = read_line(b"id\t" + raw)
     assert reason is None
     assert exact(record.payload) == exact(json.loads(raw))
-    assert exact(on_turn(raw)._root) == exact(json.loads(raw))
+    assert exact(on_turn(raw)._root) == looked_up(raw) == exact(json.loads(raw))
 
 
 NUMBER_PARTS = st.sampled_from(["0", "1", "9" * 17, "9" * 310, "123456789" * 90, ""])
@@ -238,7 +254,7 @@ def test_numbers_are_those_of_the_definition(sign, whole, fraction, exponent):
     number += "" if exponent is None else f"e{exponent}"
     raw = b'{"a":%s}' % number.encode()
     record, reason = read_line(b"id\t" + raw)
-    assert reason == check_line(b"id\t" + raw)
+    assert reason == check_line(b"id\t" + raw) == scanned(b"id\t" + raw)
     if record is not None:
         assert exact(on_turn(raw)["a"]) == exact(parse_plain(raw)["a"])
 
@@ -255,5 +271,40 @@ def test_depth_is_exact_around_its_limit(levels, opening, filler, times):
     deep = nested(levels, opening)
     raw = b'{"b":[' + b",".join([filler] * times) + b'],"c":' + deep + b',"d":"[]"}'
     _, reason = read_line(b"id\t" + raw)
-    assert reason == check_line(b"id\t" + raw)
+    assert reason == check_line(b"id\t" + raw) == scanned(b"id\t" + raw)
     assert reason == (None if levels + 1 <= 512 else "nested deeper than 512")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(TOKENS, max_size=8).map(b"".join), st.integers(1, 7))
+def test_the_scan_tells_utf_8_whatever_its_pieces(line, piece_bytes):
+    """A character that is cut between two pieces is still one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validity, "_DECODED_BYTES", piece_bytes)
+        assert scanned(line) == check_line(line)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "reason"),
+    [
+        (b'{"a":"', b'"}', None),
+        (b'{"a":"', b'","b":NaN}', "NaN or Infinity"),
+        (b'{"a":"', b"", "not JSON"),
+        (b'{"a":"\\ud800', b'"}', "lone surrogate"),
+        (b'{"a":"', b'\xff"}', "not UTF-8"),
+        (b'["', b'"]', "not an object"),
+    ],
+)
+def test_long_lines_have_the_verdict_of_the_definition(start, end, reason):
+    """A line that is too long to be parsed is good or bad as any, and so are its neighbours."""
+    line = "\uff49d\t".encode() + start + b"x" * PARSED_LINE_BYTES + end
+    record, found = read_line(line)
+    assert found == check_line(line) == reason
+    assert reason is not None or record.id == "\uff49d"
+
+
+def test_verdicts_take_no_longer_for_hostile_lines():
+    """Quotes without end, and digits without end, are passed once."""
+    size = PARSED_LINE_BYTES // 2
+    for raw in (b'{"a":"' + b'\\"' * size, b'{"a":' + b"7" * size + b',"b":}'):
+        assert check_line(b"id\t" + raw + b"[{") == scanned(b"id\t" + raw) == "not JSON"

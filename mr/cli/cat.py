@@ -15,6 +15,7 @@ def command(block: str, raw: bool, limit: int | None, line: int | None) -> None:
     import sys
 
     from mr.blocks import list_blocks
+    from mr.cells import integers_of_any_length
     from mr.errors import UsageError
     from mr.lines import BlockAccount
     from mr.records import read_records
@@ -38,7 +39,9 @@ def command(block: str, raw: bool, limit: int | None, line: int | None) -> None:
             sys.stdout.buffer.write(record.id.encode("utf-8") + b"\t" + record.raw + b"\n")
         else:
             click.echo(f"# line {record.line}: {record.id}")
-            click.echo(json.dumps(record.payload, indent=2, ensure_ascii=False))
+            with integers_of_any_length():
+                text = json.dumps(record.payload, indent=2, ensure_ascii=False)
+            click.echo(text)
     sys.stdout.buffer.flush()
     places = [place for place in account.bad_places if line in (None, place[0])]
     for place, reason in places:

@@ -27,6 +27,8 @@ from mr.scratch import scratch_folder
 from mr.spec import JobSpec
 from mr.store import Store
 
+#: Endings of results that no block has, not even one of plain text.
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 #: The file in a folder of result parts that says whose they are.
 CLAIM = "_job"
 
@@ -59,9 +61,8 @@ class Output:
 
     def check_inputs(self, inputs: Sequence[str]) -> None:
         """Raise UsageError where a result would lie in an input, or an input looks like one."""
-        endings = tuple(ending for found in FORMATS.values() for ending in found)
         for text in inputs:
-            if text.lower().endswith(endings) and ".log." not in text:
+            if text.lower().endswith(TABLE_ENDINGS):
                 raise UsageError(f"{text} is no block; to write the result there: -o {text}")
             if not self.prints and Path(self.place).resolve().is_relative_to(Path(text).resolve()):
                 raise UsageError(
