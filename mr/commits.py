@@ -80,6 +80,12 @@ def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:
     return {entry.name[len(prefix) :] for entry in store.list(layout.commits_prefix(job, stage))}
 
 
+def is_over(store: Store, job: str) -> bool:
+    """Whether a job has ended, or was removed."""
+    names = (layout.end_name(job), layout.tombstone_name(job))
+    return any(store.stat(name) is not None for name in names)
+
+
 def write_failure(store: Store, job: str, failure: Failure) -> None:
     """Tell a counted failure."""
     store.write(

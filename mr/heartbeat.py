@@ -51,9 +51,10 @@ def alive(store: Store, job: str) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        last = last_heartbeat(store, job)
-        if last is not None and (last.host, last.pid) == (socket.gethostname(), os.getpid()):
-            with suppress(MrError):
+        # Nor may a store that fails now hide how the block ended.
+        with suppress(MrError):
+            last = last_heartbeat(store, job)
+            if last is not None and (last.host, last.pid) == (socket.gethostname(), os.getpid()):
                 store.delete(name)
 
 

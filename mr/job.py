@@ -22,6 +22,7 @@ from mr.commits import (
     Failure,
     committed_tasks,
     is_hopeless,
+    is_over,
     read_commit,
     read_failures,
 )
@@ -363,13 +364,6 @@ def failure_of(end: End) -> JobError:
     if end.exit_code == TooManyBadRecords.exit_code:
         return TooManyBadRecords(end.reason)
     return JobFailed(end.reason)
-
-
-def is_over(store: Store, job: str) -> bool:
-    """Whether the job has ended, or was removed."""
-    tombstone = layout.tombstone_name(job)
-    removed = any(entry.name == tombstone for entry in store.list(tombstone))
-    return removed or read_end(store, job) is not None
 
 
 def read_end(store: Store, job: str) -> End | None:

@@ -80,11 +80,6 @@ def runs_prefix(job: str) -> str:
     return f"{job_prefix(job)}runs/"
 
 
-def results_prefix(job: str) -> str:
-    """The prefix of all result parts."""
-    return f"{job_prefix(job)}results/"
-
-
 def commit_name(job: str, task: str) -> str:
     """Where a task's commit lies; it exists once the task is done."""
     return f"{commits_prefix(job)}{checked_id(task)}"

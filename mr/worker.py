@@ -26,6 +26,7 @@ from mr.commits import (
     Commit,
     Failure,
     is_hopeless,
+    is_over,
     read_failures,
     write_commit,
     write_failure,
@@ -36,7 +37,6 @@ from mr.errors import (
     MrError,
     ObjectMissing,
     QueueUnavailable,
-    StoreError,
     StoreUnavailable,
 )
 from mr.spec import JobSpec, read_spec
@@ -131,7 +131,7 @@ class Worker:
 
     def _attempt(self, message: Message, task: Task) -> None:
         spec = self._spec(task.job)
-        if spec is None or is_over(self._with.store, task):
+        if spec is None or is_needless(self._with.store, task):
             self._with.tasks.acknowledge(message)
             self._tell(task, TaskState.OVER)
             return
@@ -234,7 +234,7 @@ class Worker:
         except QueueUnavailable:
             pass  # The lease still holds; the next beat may reach the queue.
         with suppress(StoreUnavailable):
-            if is_over(self._with.store, task):
+            if is_needless(self._with.store, task):
                 raise Abandoned
 
     def _end_child(self) -> None:
@@ -247,24 +247,9 @@ def _lost_child(task: Task, attempt: str, text: str) -> Failure:
     return Failure(task.id, attempt, error=text, bundle=task.bundle)
 
 
-def is_over(store: Store, task: Task) -> bool:
+def is_needless(store: Store, task: Task) -> bool:
     """Whether nobody needs this task any more: it is committed, or its job ended or is gone."""
-    names = (
-        layout.commit_name(task.job, task.id),
-        layout.end_name(task.job),
-        layout.tombstone_name(task.job),
-    )
-    return any(_exists(store, name) for name in names)
-
-
-def _exists(store: Store, name: str) -> bool:
-    try:
-        store.open(name).close()
-    except ObjectMissing:
-        return False
-    except StoreError:
-        return True
-    return True
+    return store.stat(layout.commit_name(task.job, task.id)) is not None or is_over(store, task.job)
 
 
 class Child:

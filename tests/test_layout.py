@@ -105,7 +105,6 @@ def test_the_commits_of_a_stage_are_those_of_no_other():
 def test_prefixes_hold_their_objects():
     """Each prefix that is listed begins the names that it is listed for."""
     assert layout.run_name("j", "t", "a").startswith(layout.runs_prefix("j"))
-    assert layout.result_name("j", "t", "a").startswith(layout.results_prefix("j"))
     assert layout.commit_name("j", "t").startswith(layout.commits_prefix("j"))
     assert layout.failure_name("j", "t", "a").startswith(layout.failures_prefix("j", "t"))
     assert layout.failure_name("j", "t", "a").startswith(layout.failures_prefix("j"))

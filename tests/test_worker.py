@@ -18,6 +18,7 @@ from mr.commits import Commit, committed_tasks, read_commit, read_failures, writ
 from mr.config import load_settings
 from mr.directory import DirectoryStore
 from mr.errors import LeaseLost, ObjectExists, StoreUnavailable
+from mr.heartbeat import alive, is_alive
 from mr.job import Conduct, End, EndState, conduct_job, write_end
 from mr.jobs import remove_job
 from mr.launch import Request, prepare_job
@@ -302,12 +303,12 @@ def test_a_store_that_fails_at_a_heartbeat_mixes_up_nothing(jobs, tree, tmp_path
 
         looks = 0
 
-        def open(self, name, **range_and_tag):
+        def stat(self, name):
             if name == layout.end_name(spec.job):
                 Shaky.looks += 1
                 if Shaky.looks % 2:
                     raise StoreUnavailable("no answer")
-            return super().open(name, **range_and_tag)
+            return super().stat(name)
 
     tasks, events, observer, ends = MemoryQueue(), MemoryQueue(), Quiet(), []
     conduct = Conduct(jobs, tasks, events, observer, window=8)
@@ -320,6 +321,29 @@ def test_a_store_that_fails_at_a_heartbeat_mixes_up_nothing(jobs, tree, tmp_path
     assert Shaky.looks > 20
     assert items(jobs, spec, tmp_path) == items(jobs, quiet, tmp_path)
     assert list(read_failures(jobs, spec.job)) == []
+
+
+def test_signs_of_life_never_hide_how_a_block_ended(jobs):
+    """A store that fails while signs of life are given or taken back raises nothing of its own."""
+
+    class Broken(DirectoryStore):
+        """Neither reads nor writes."""
+
+        def open(self, name, **range_and_tag):
+            raise StoreUnavailable("no answer")
+
+        def write(self, name, data, **conditions):
+            raise StoreUnavailable("no answer")
+
+    with pytest.raises(ZeroDivisionError), alive(Broken(jobs.url), "j"):
+        raise ZeroDivisionError
+
+    with alive(jobs, "j"):
+        deadline = time.monotonic() + COMMAND_TIMEOUT_S / 2
+        while not is_alive(jobs, "j"):
+            assert time.monotonic() < deadline, "no sign of life came"
+            time.sleep(0.01)
+    assert not is_alive(jobs, "j")
 
 
 def test_an_idle_child_that_dies_is_nobodys_failure(jobs, tree, tmp_path):
