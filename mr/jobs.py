@@ -30,10 +30,18 @@ class JobStatus:
     busy: bool
 
 
-def list_jobs(store: Store, *, now: float | None = None) -> Iterator[JobStatus]:
-    """Every job in the store, oldest first."""
+def list_jobs(store: Store, *, now: float | None = None) -> list[JobStatus]:
+    """Every job in the store, oldest first, after those that are unreadable."""
+    # Their ids tell the time in seconds only.
+    return sorted(
+        _read_jobs(store, now),
+        key=lambda one: ("" if one.spec is None else one.spec.created, one.job),
+    )
+
+
+def _read_jobs(store: Store, now: float | None) -> Iterator[JobStatus]:
     folders, _ = store.list_level(layout.JOBS)
-    for folder in sorted(folders):
+    for folder in folders:
         job = folder[len(layout.JOBS) : -1]
         try:
             yield job_status(store, job, now=now)

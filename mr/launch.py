@@ -75,7 +75,7 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         version=specs.VERSION,
         job=new_job_id(request.name),
         analysis=request.name,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         bundle=digest_of(bundle),
         schema=schema.to_dict(),
         filter=selection.to_dict(),
