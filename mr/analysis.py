@@ -44,6 +44,25 @@ class Analysis:
     #: `setup_reduce(self, output)`: called at the start of each reduce task; `output.write(key,
     #: value)` and `output.writeline(text)` put rows before all others. Kept of partition 0 alone.
     setup_reduce: ClassVar[Callable[..., Any] | None] = None
+    #: `finish_reduce(self)`: called at the end of each reduce task; may yield pairs.
+    finish_reduce: ClassVar[Callable[..., Any] | None] = None
+
+    #: `prepare(self, blocks, output)`: called once, before the job; may leave blocks out. What it
+    #: returns (any value that a pair may have) is `self.prepared` in every task.
+    prepare: ClassVar[Callable[..., Any] | None] = None
+    #: `publish(self, output, commits)`: makes an analysis one that publishes files. Called once
+    #: the files that its reduces wrote are in place, perhaps more than once; may return a text for
+    #: the person.
+    publish: ClassVar[Callable[..., Any] | None] = None
+    #: `document(self, output, file)`: writes what was published as one document, for a person who
+    #: wants one file.
+    document: ClassVar[Callable[..., Any] | None] = None
+
+    #: What `prepare` returned.
+    prepared: Any = None
+    #: In the reduces of an analysis that publishes: `output.open(name)` begins a file,
+    #: `output.store` is where it will be, `output.takes(key)` whether a key comes to this task.
+    output: Any = None
 
     def setup(self) -> None:
         """Called once at the start of each task."""
@@ -92,6 +111,7 @@ class Analysis:
 #: The methods that an analysis may have.
 HOOKS = (
     "setup", "map", "map_block", "finish", "combine", "partition_key", "setup_reduce", "reduce",
+    "finish_reduce", "prepare", "publish", "document",
 )  # fmt: skip
 
 #: What people call the hooks who know other frameworks, in small letters.
@@ -109,6 +129,7 @@ _OTHER_NAMES = {
     "mapper_init": "setup",
     "mapper_final": "finish",
     "reducer_init": "setup_reduce",
+    "reducer_final": "finish_reduce",
     "finalize": "finish",
     "teardown": "finish",
     "cleanup": "finish",

@@ -7,35 +7,51 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from mr import items, layout
+from mr import items, layout, values
 from mr.analysis import Analysis
 from mr.bundle import Bundle, load_bundle
-from mr.commits import Commit
+from mr.commits import Commit, read_commit
+from mr.coverage import unread_blocks
+from mr.errors import AnalysisError, PlanAgain
 from mr.items import Item
-from mr.mapping import Position, Sink, map_blocks, map_pairs, partition_function
+from mr.mapping import (
+    Position,
+    Sink,
+    map_blocks,
+    map_pairs,
+    partition_function,
+    takes_function,
+)
+from mr.parts import read_result
 from mr.plans import read_line
+from mr.publishing import Commits
 from mr.reducing import reduce_runs
 from mr.runs import Entry, RunWriter, Span, read_run
 from mr.shuffle import ItemSink, MapBuffer, combiner
 from mr.spec import JobSpec, RunRef, Step, line_blocks, line_runs, read_spec
+from mr.staging import StagedFiles, copy_between
 from mr.store import Store
+from mr.stores import open_store
 from mr.tasks import Task
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job's description and code, as read from the store."""
+    """A job's description and code, and what its analysis prepared, as read from the store."""
 
     spec: JobSpec
     bundle: Bundle
+    prepared: Any
 
 
 def read_job(store: Store, task: Task) -> Job:
     """The job of a task; its bundle is loaded only when its digest is the message's."""
     spec = read_spec(store, task.job)
     data = store.read(layout.bundle_name(task.job))
-    return Job(spec, load_bundle(data, task.bundle))
+    prepared = values.decode(store.read(layout.prepared_name(task.job)))
+    return Job(spec, load_bundle(data, task.bundle), prepared)
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,10 @@ class Attempt:
         """Where its part of the result goes."""
         return layout.result_name(self.task.job, self.task.id, self.name)
 
+    def file(self, number: int) -> str:
+        """Where one of its files goes until it is put in place."""
+        return layout.file_name(self.task.job, self.task.id, self.name, number)
+
     def moved(self) -> None:
         """Show that the attempt goes on."""
         self.position.moves += 1
@@ -73,11 +93,21 @@ def run_attempt(attempt: Attempt) -> Commit:
     task = attempt.task
     plan = layout.plan_name(task.job, task.stage)
     line = read_line(attempt.store, plan, task.start, task.end)
+    if task.kind == "place":
+        _place(attempt, line)
+        return Commit(task.id, attempt.name, [], seconds=time.monotonic() - start)
     analysis = attempt.job.bundle.analysis(task.step)
+    analysis.prepared = attempt.job.prepared
     analysis.setup()
     pairs = spills = 0
-    if not task.is_map:
-        spans = [_reduce(attempt, analysis, line)]
+    files: list[str] = []
+    if task.kind == "publish":
+        said, again = _publish(attempt, analysis, line)
+        seconds = time.monotonic() - start
+        return Commit(task.id, attempt.name, [], seconds=seconds, said=said, again=again)
+    if task.kind == "reduce":
+        span, files = _reduce(attempt, analysis, line)
+        spans = [span]
     elif not attempt.step.has_reduce:
         spans, pairs = _map_only(attempt, analysis, line)
     else:
@@ -87,7 +117,8 @@ def run_attempt(attempt: Attempt) -> Commit:
             spans = buffer.write(out)
         pairs, spills = buffer.pairs, buffer.spills
     seconds = time.monotonic() - start
-    return Commit(task.id, attempt.name, spans, attempt.position.tally, pairs, spills, seconds)
+    tally = attempt.position.tally
+    return Commit(task.id, attempt.name, spans, tally, pairs, spills, seconds, files)
 
 
 def _feed(
@@ -128,9 +159,14 @@ def _map_buffer(attempt: Attempt, analysis: Analysis) -> MapBuffer:
     )
 
 
-def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> Span:
+def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, list[str]]:
     partition, runs = line_runs(line)
-    with attempt.store.create(attempt.result) as out:
+    spec = attempt.job.spec
+    output = _output(spec, attempt.task.step)
+    with (
+        attempt.store.create(attempt.result) as out,
+        StagedFiles(lambda number, _: attempt.store.create(attempt.file(number))) as files,
+    ):
         writer = RunWriter(out, attempt.moved)
         reduce_runs(
             analysis,
@@ -139,10 +175,52 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> Span:
             writer,
             attempt.folder,
             attempt.position,
+            takes=takes_function(analysis, spec.reducers, partition),
+            files=None if output is None else files,
+            store=output,
             ordered=attempt.step.ordered,
             on_frame=attempt.moved,
         )
-    return Span(0, writer.written)
+    return Span(0, writer.written), files.names
+
+
+def _output(spec: JobSpec, step: int) -> Store | None:
+    """Where a step publishes; None where it does not."""
+    return open_store(spec.output) if spec.output and step == len(spec.steps) else None
+
+
+def _place(attempt: Attempt, line: dict) -> None:
+    """Copy the files of one reduce task's commit to where they belong."""
+    output = open_store(attempt.job.spec.output)
+    commit = read_commit(attempt.store, attempt.task.job, line["task"])
+    for number, name in enumerate(commit.files):
+        source = layout.file_name(attempt.task.job, commit.task, commit.attempt, number)
+        copy_between(attempt.store, source, output, name, attempt.moved)
+
+
+def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[str, str]:
+    """Let the analysis publish: what it says, and why the job must be planned anew, if so."""
+    spec, covered = attempt.job.spec, line["coverage"]
+    output = open_store(spec.output)
+
+    def results() -> Iterator[Item]:
+        for item in read_result(attempt.store, spec, attempt.folder):
+            attempt.moved()
+            yield item
+
+    try:
+        said = analysis.publish(output, Commits(covered, unread_blocks(spec, covered), results))
+    except PlanAgain as error:
+        return "", str(error)
+    if not isinstance(said, str | None):
+        raise AnalysisError(
+            f"{type(analysis).__name__}.publish returned a {type(said).__name__}; it may return a "
+            "text for the person, or nothing."
+        )
+    if spec.document:
+        with attempt.store.create(attempt.result) as out:
+            analysis.document(output, out)
+    return said or "", ""
 
 
 def _results(attempt: Attempt, runs: list[RunRef]) -> Iterator[tuple[bytes, Item]]:

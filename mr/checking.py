@@ -14,6 +14,7 @@ from mr import items, keys
 from mr.analysis import Analysis, steps
 from mr.inline import Manner, Outcome, RawRecord, run_inline
 from mr.items import Line
+from mr.mapping import AFTER_ALL_KEYS
 
 #: How many shuffles of the records are tried.
 SHUFFLES = 3
@@ -101,15 +102,20 @@ def _compare(
 
 
 def _by_key(outcome: Outcome, has_reduce: bool) -> dict[bytes, list[bytes]]:
-    """Each reduce key's items in order; a map-only answer, which has no order, by its own keys."""
+    """Each reduce key's items in order; those that have no order by their own keys.
+
+    Those are the items of a map-only answer, and what `finish_reduce` yields in each partition.
+    """
     found: dict[bytes, list[bytes]] = {}
+    unordered: dict[bytes, list[bytes]] = {}
     for key, item in outcome.items:
-        if not has_reduce:
+        if has_reduce and key != AFTER_ALL_KEYS:
+            found.setdefault(key, []).append(items.encode(item))
+        else:
             key = b"" if isinstance(item, Line) else keys.encode(item.key)
-        found.setdefault(key, []).append(items.encode(item))
-    if not has_reduce:
-        for data in found.values():
-            data.sort()
+            unordered.setdefault(key, []).append(items.encode(item))
+    for key, data in unordered.items():
+        found.setdefault(key, []).extend(sorted(data))
     return found
 
 

@@ -75,7 +75,7 @@ def describe_failure(error: BaseException, order: Order, position: Position) -> 
         traceback=_plain(own_frames(error)),
         block=position.block,
         line=position.line,
-        key="" if order.task.is_map else _plain(repr(position.key)[:MOST_KEY_CHARACTERS]),
+        key=_plain(repr(position.key)[:MOST_KEY_CHARACTERS]) if order.task.kind == "reduce" else "",
         bundle=order.task.bundle,
     )
 

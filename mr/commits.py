@@ -26,6 +26,11 @@ class Commit:
     pairs: int = 0
     spills: int = 0
     seconds: float = 0.0
+    #: Names that a reduce task's files are to have in the output, in the order of their numbers.
+    files: list[str] = field(default_factory=list)
+    #: What publishing has to say to the person; and why the job is to be planned anew, if it is.
+    said: str = ""
+    again: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,10 @@ def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:
     return {entry.name[len(prefix) :] for entry in store.list(layout.commits_prefix(job, stage))}
 
 
-def is_over(store: Store, job: str) -> bool:
-    """Whether a job has ended, or was removed."""
-    names = (layout.end_name(job), layout.tombstone_name(job))
+def is_over(store: Store, job: str, *, publishes: bool = False) -> bool:
+    """Whether a job has ended, or was removed; `publishes`: also with what follows its end."""
+    end = layout.published_name(job) if publishes else layout.end_name(job)
+    names = (end, layout.tombstone_name(job))
     return any(store.stat(name) is not None for name in names)
 
 

@@ -19,6 +19,7 @@
     ├── FormatError             bytes of ours that are not what they should be
     └── JobError                how a job can end other than done (exit code 1)
         ├── JobFailed
+        ├── PlanAgain               somebody else published first
         ├── TooManyBadRecords       (exit code 3)
         └── JobInterrupted          (exit code 130)
 
@@ -104,6 +105,10 @@ class JobError(MrError):
 
 class JobFailed(JobError):
     """Raised when a task has failed for good."""
+
+
+class PlanAgain(JobError):
+    """Raised when what a job was planned on has changed: the same job planned anew may succeed."""
 
 
 class TooManyBadRecords(JobError):

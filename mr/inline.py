@@ -4,24 +4,41 @@ It runs the same mapping, shuffle and reducing as the engines do, on splits that
 chooses; what user code raises comes out as it is.
 """
 
+import hashlib
 import io
 import itertools
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mr import items
 from mr.analysis import Analysis, instantiate, is_scattered, steps
-from mr.blocks import Block
+from mr.blocks import Block, Listing
+from mr.coverage import coverage, listing_facts
+from mr.directory import DirectoryStore
 from mr.items import Item
-from mr.mapping import Position, Sink, map_blocks, map_pairs, partition_function
+from mr.mapping import (
+    Position,
+    Sink,
+    map_blocks,
+    map_pairs,
+    partition_function,
+    takes_function,
+)
+from mr.publishing import Commits, InputBlocks
 from mr.reducing import reduce_runs
 from mr.runs import Entry, RunWriter, Span, merge_runs, read_run
 from mr.schema import Dimensions
 from mr.shuffle import COMBINE_VALUES, DEFAULT_BUFFER_BYTES, ItemSink, MapBuffer, combiner
+from mr.staging import StagedFiles
+from mr.store import Store
 from mr.tally import Tally
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,31 +84,107 @@ def run_inline(
     records: Sequence[RawRecord],
     manner: Manner = Manner(),
     parameters: Mapping[str, Any] | None = None,
+    output: Store | None = None,
 ) -> Outcome:
-    """Run a job over records, which are cut into contiguous splits."""
-    found = steps(analysis)
+    """Run a job over records, which are cut into contiguous splits.
+
+    An analysis that publishes does so to `output`, or else to a place that is removed at the end;
+    its blocks are not cut, since what it publishes may tell of them.
+    """
+    found, values = steps(analysis), parameters or {}
     outcome = Outcome()
-    parts: list[bytes] = []
+    publishes = found[-1].publish is not None
     with tempfile.TemporaryDirectory(prefix="mr-telemetry-") as folder:
+        if publishes and output is None:
+            output = DirectoryStore(Path(folder, "output"), durable=False)
+        splits = _splits(records, manner.splits, whole=publishes)
+        offered = InputBlocks(
+            sorted((block for split in splits for block in split), key=lambda block: block.key)
+        )
+        prepared = None
+        if analysis.prepare is not None:
+            prepared = instantiate(analysis, values).prepare(offered, output)
+            chosen = set(offered.chosen)
+            splits = [{b: data for b, data in split.items() if b in chosen} for split in splits]
+        parts: list[bytes] = []
         for number, step in enumerate(found):
             ordered = is_scattered(found, number) and step.combine is None
-            run = _Step(step, parameters or {}, manner, ordered, Path(folder), outcome.tally)
+            run = _Step(
+                partial(_start, step, values, prepared),
+                manner,
+                ordered,
+                Path(folder),
+                outcome.tally,
+                output if step.publish is not None else None,
+            )
             if number:
                 header = found[number - 1].reduce is not None
                 outputs = [run.map(_from_part(part, has_header=header)) for part in parts]
             else:
-                outputs = [run.map(_from_blocks(split)) for split in _cut(records, manner.splits)]
+                outputs = [run.map(_from_blocks(split)) for split in splits]
             parts = run.reduce(outputs) if step.reduce else [data for data, _ in outputs]
-    entries = [_read(data, Span(0, len(data))) for data in parts]
-    is_sorted = is_scattered(found, len(found))
-    merged = merge_runs(entries) if is_sorted and entries else itertools.chain(*entries)
-    outcome.items = [(key, items.decode(data)) for key, found, _ in merged for data in found]
+        outcome.items = _read_parts(parts, is_sorted=is_scattered(found, len(found)))
+        if publishes:
+            listing = listing_facts(Listing(offered.found), offered)
+            report = coverage({}, listing, outcome.tally, outcome.tally.counters)
+            results = [item for _, item in outcome.items]
+            _start(found[-1], values, prepared).publish(
+                output, Commits(report, [], lambda: results)
+            )
     return outcome
 
 
-def _cut(records: Sequence[RawRecord], splits: int) -> list[Sequence[RawRecord]]:
-    size = max(1, -(-len(records) // splits))
-    return [records[start : start + size] for start in range(0, len(records), size)] or [[]]
+def _start(step: type[Analysis], parameters: Mapping[str, Any], prepared: Any) -> Analysis:
+    """An instance at the start of a task."""
+    analysis = instantiate(step, parameters)
+    analysis.prepared = prepared
+    analysis.setup()
+    return analysis
+
+
+def _read_parts(parts: Sequence[bytes], *, is_sorted: bool) -> list[tuple[bytes, Item]]:
+    entries = [_read(data, Span(0, len(data))) for data in parts]
+    merged = merge_runs(entries) if is_sorted and entries else itertools.chain(*entries)
+    return [(key, items.decode(data)) for key, found, _ in merged for data in found]
+
+
+#: Blocks with their bytes.
+_Split = Mapping[Block, bytes]
+
+
+def _splits(records: Sequence[RawRecord], number: int, *, whole: bool) -> list[_Split]:
+    """Cut records into splits: anywhere, or with all records of the same dimensions in one block.
+
+    A block's key tells its content, so that it is the same block in another job.
+    """
+    if whole:
+        groups: dict[Dimensions, list[RawRecord]] = {}
+        for record in records:
+            groups.setdefault(record.dimensions, []).append(record)
+        cut = [[group] for group in groups.values()]
+        cut = [[group for (group,) in few] for few in _cut(cut, number)]
+    else:
+        cut = [
+            [list(group) for _, group in itertools.groupby(few, lambda one: one.dimensions)]
+            for few in _cut(records, number)
+        ]
+    seen: Counter[str] = Counter()
+    return [dict(_block(group, seen) for group in groups) for groups in cut]
+
+
+def _block(group: Sequence[RawRecord], seen: "Counter[str]") -> tuple[Block, bytes]:
+    data = b"".join(record.line for record in group)
+    *folders, first, second = group[0].dimensions
+    digest = hashlib.sha256(data).hexdigest()[:24]
+    stem = "/".join([*folders, f"{first}.{second}.v2.log.{digest}"])
+    key = f"{stem}{seen[stem]:08x}"
+    seen[stem] += 1
+    return Block("memory:", key, len(data), digest, group[0].dimensions), data
+
+
+def _cut(things: Sequence[T], pieces: int) -> list[Sequence[T]]:
+    size = max(1, -(-len(things) // pieces))
+    return [things[start : start + size] for start in range(0, len(things), size)] or [[]]
 
 
 def _read(data: bytes, span: Span) -> Iterable[Entry]:
@@ -104,23 +197,10 @@ def _read(data: bytes, span: Span) -> Iterable[Entry]:
 _Feed = Callable[[Analysis, Sink, Position], None]
 
 
-def _from_blocks(split: Sequence[RawRecord]) -> _Feed:
-    contents = {}
-    for number, (dimensions, group) in enumerate(
-        itertools.groupby(split, lambda record: record.dimensions)
-    ):
-        data = b"".join(record.line for record in group)
-        *folders, first, second = dimensions
-        key = "/".join([*folders, f"{first}.{second}.v2.log.{number:032x}"])
-        contents[Block("memory:", key, len(data), "", dimensions)] = data
-
+def _from_blocks(split: _Split) -> _Feed:
     def feed(analysis: Analysis, sink: Sink, position: Position) -> None:
         map_blocks(
-            analysis,
-            contents,
-            sink,
-            position,
-            open_block=lambda block: io.BytesIO(contents[block]),
+            analysis, split, sink, position, open_block=lambda block: io.BytesIO(split[block])
         )
 
     return feed
@@ -144,24 +224,19 @@ class _Step:
 
     def __init__(
         self,
-        step: type[Analysis],
-        parameters: Mapping[str, Any],
+        start: Callable[[], Analysis],
         manner: Manner,
         ordered: bool,
         folder: Path,
         tally: Tally,
+        output: Store | None,
     ) -> None:
-        self._step = step
-        self._parameters = parameters
+        self._start = start
         self._manner = manner
         self._ordered = ordered
         self._folder = folder
         self._tally = tally
-
-    def _start(self) -> Analysis:
-        analysis = instantiate(self._step, self._parameters)
-        analysis.setup()
-        return analysis
+        self._output = output
 
     def map(self, feed: _Feed) -> _Runs:
         analysis, position, out = self._start(), Position(), io.BytesIO()
@@ -200,15 +275,20 @@ class _Step:
                 if spans[partition].length
             ]
             writer = RunWriter(out)
-            reduce_runs(
-                analysis,
-                partition,
-                sources,
-                writer,
-                self._folder,
-                position,
-                ordered=self._ordered,
-            )
+            # Nothing can be lost here, so files go where they belong at once.
+            with StagedFiles(lambda _, name: self._output.create(name)) as files:
+                reduce_runs(
+                    analysis,
+                    partition,
+                    sources,
+                    writer,
+                    self._folder,
+                    position,
+                    takes=takes_function(analysis, self._manner.reducers, partition),
+                    files=None if self._output is None else files,
+                    store=self._output,
+                    ordered=self._ordered,
+                )
             self._tally.add(position.tally)
             parts.append(out.getvalue())
         return parts

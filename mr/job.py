@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mr import layout
+from mr import layout, values
 from mr.blocks import Block
 from mr.commits import (
     Commit,
@@ -26,22 +26,32 @@ from mr.commits import (
     read_commit,
     read_failures,
 )
+from mr.coverage import job_coverage
 from mr.errors import (
     FormatError,
     JobError,
     JobFailed,
     ObjectExists,
     ObjectMissing,
+    PlanAgain,
     TooManyBadRecords,
 )
 from mr.plans import Plan, open_plan, write_plan
-from mr.spec import JobSpec, RunRef, blocks_line, runs_line, write_spec
+from mr.spec import (
+    JobSpec,
+    RunRef,
+    blocks_line,
+    place_line,
+    publish_line,
+    runs_line,
+    write_spec,
+)
 from mr.splits import split_blocks
 from mr.state import read_state
 from mr.store import Store
-from mr.tally import PLACES_KEPT, Tally
+from mr.tally import PLACES_KEPT, Tally, add_counts
 from mr.taskqueue import TaskQueue
-from mr.tasks import Task, TaskState, decode_event
+from mr.tasks import Task, TaskState, decode_event, publishes
 
 #: How long the coordinator waits for news before it looks at the store itself.
 RESCAN_S = 30.0
@@ -55,6 +65,8 @@ class EndState(enum.Enum):
     """How a job ends."""
 
     DONE = "done"
+    #: Its result is decided, and being published: how that ends is told apart.
+    PUBLISHING = "publishing"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
@@ -66,6 +78,8 @@ class End:
     state: EndState
     reason: str = ""
     exit_code: int = 0
+    #: Whether the same job, planned anew, may succeed: others have published meanwhile.
+    again: bool = False
 
 
 class Observer(Protocol):
@@ -123,11 +137,14 @@ class Conduct:
 # Planning
 
 
-def plan_job(store: Store, spec: JobSpec, bundle: bytes, blocks: Iterable[Block]) -> None:
+def plan_job(
+    store: Store, spec: JobSpec, bundle: bytes, blocks: Iterable[Block], prepared: Any = None
+) -> None:
     """Write everything that a job starts from; the job exists once its description does."""
     lines = (blocks_line(split, spec.stores) for split in split_blocks(blocks, spec.split_bytes))
     write_plan(store, layout.plan_name(spec.job, layout.stage_id(1, "map")), lines)
     store.write(layout.bundle_name(spec.job), bundle, if_absent=True)
+    store.write(layout.prepared_name(spec.job), values.encode(prepared), if_absent=True)
     write_spec(store, spec)
 
 
@@ -141,9 +158,17 @@ def conduct_job(conduct: Conduct, spec: JobSpec) -> End:
     its end says so.
     """
     store = conduct.store
-    if (ended := read_end(store, spec.job)) is not None:
+    end = read_end(store, spec.job)
+    if end is None:
+        end = run_stages(conduct, spec)
+    else:
         recall(conduct, spec)
-        return ended
+    return publish(conduct, spec) if end.state is EndState.PUBLISHING else end
+
+
+def run_stages(conduct: Conduct, spec: JobSpec) -> End:
+    """Run every step's maps and reduces, and decide the job's end."""
+    store = conduct.store
     try:
         for number, step in enumerate(spec.steps, 1):
             maps = layout.stage_id(number, "map")
@@ -158,7 +183,8 @@ def conduct_job(conduct: Conduct, spec: JobSpec) -> End:
             if number < len(spec.steps):
                 following = layout.stage_id(number + 1, "map")
                 plan_stage(conduct, spec, following, _part_lines(conduct, maps))
-        return write_end(store, spec.job, End(EndState.DONE))
+        state = EndState.PUBLISHING if spec.output else EndState.DONE
+        return write_end(store, spec.job, End(state))
     except Ended:
         return read_end(store, spec.job) or End(EndState.CANCELLED, "the job was removed", 1)
     except JobError as error:
@@ -171,6 +197,33 @@ def recall(conduct: Conduct, spec: JobSpec) -> None:
         stage, _, number = task.rpartition("-")
         commits = conduct.commits.setdefault(stage, {})
         commits[int(number)] = read_commit(conduct.store, spec.job, task)
+
+
+def publish(conduct: Conduct, spec: JobSpec) -> End:
+    """Put what the reduces wrote in place, then let the analysis publish it. Repeatable."""
+    store, steps = conduct.store, len(spec.steps)
+    placing, publishing = layout.stage_id(steps, "place"), layout.stage_id(steps, "publish")
+    try:
+        plan_stage(conduct, spec, placing, _place_lines(conduct, spec.last_stage))
+        run_stage(conduct, spec, placing)
+        plan_stage(conduct, spec, publishing, [publish_line(covered_by(conduct, spec))])
+        run_stage(conduct, spec, publishing)
+        again = conduct.commits[publishing][0].again
+        end = End(EndState.FAILED, again, 1, again=True) if again else End(EndState.DONE)
+    except Ended:
+        return read_end(store, spec.job) or End(EndState.CANCELLED, "the job was removed", 1)
+    except JobError as error:
+        end = End(EndState.FAILED, str(error), type(error).exit_code)
+    return write_published(store, spec.job, end)
+
+
+def covered_by(conduct: Conduct, spec: JobSpec) -> dict[str, Any]:
+    """What the commits that are known cover."""
+    read = stage_tally(conduct, layout.stage_id(1, "map"))
+    counters: dict[str, int] = {}
+    for stage in conduct.commits:
+        add_counts(counters, stage_tally(conduct, stage).counters)
+    return job_coverage(spec, read, dict(sorted(counters.items())))
 
 
 class Ended(Exception):
@@ -188,8 +241,10 @@ def plan_stage(conduct: Conduct, spec: JobSpec, stage: str, lines: Iterable[Any]
 def _reduce_lines(conduct: Conduct, spec: JobSpec, maps: str) -> Iterator[Any]:
     """One manifest for each partition that has runs, and for the first, which may have a header.
 
-    Empty ranges are left out.
+    Empty ranges are left out. Where files are published every partition has its task: it may have
+    something to publish that no map has told of.
     """
+    every = spec.output and maps == layout.stage_id(len(spec.steps), "map")
     commits = sorted(conduct.commits[maps].items())
     for partition in range(spec.reducers):
         runs = [
@@ -197,7 +252,7 @@ def _reduce_lines(conduct: Conduct, spec: JobSpec, maps: str) -> Iterator[Any]:
             for _, commit in commits
             if (span := commit.spans[partition]).length
         ]
-        if runs or partition == 0:
+        if runs or partition == 0 or every:
             yield runs_line(partition, runs)
 
 
@@ -206,6 +261,20 @@ def _part_lines(conduct: Conduct, stage: str) -> Iterator[Any]:
     for number, commit in sorted(conduct.commits[stage].items()):
         (span,) = commit.spans
         yield runs_line(number, [RunRef(commit.task, commit.attempt, span.offset, span.length)])
+
+
+def _place_lines(conduct: Conduct, stage: str) -> Iterator[Any]:
+    """One task for each reduce task that wrote files. Raises JobFailed when two wrote one name."""
+    writers: dict[str, str] = {}
+    for _, commit in sorted(conduct.commits[stage].items()):
+        for name in commit.files:
+            if writers.setdefault(name, commit.task) != commit.task:
+                raise JobFailed(
+                    f"two reduce tasks wrote the file {name}; let partition_key bring all keys of "
+                    "one file to one reducer."
+                )
+        if commit.files:
+            yield place_line(commit.task)
 
 
 def run_stage(conduct: Conduct, spec: JobSpec, stage: str) -> None:
@@ -243,10 +312,10 @@ def run_stage(conduct: Conduct, spec: JobSpec, stage: str) -> None:
         _send(conduct, spec, stage, plan, unsent, waiting)
         for message in conduct.events.receive(most=10, wait_s=POLL_S, lease_s=60.0):
             conduct.events.acknowledge(message)
-            _hear(conduct, spec, message.body, take)
+            _hear(conduct, spec, stage, message.body, take)
         if conduct.clock() - scanned >= RESCAN_S:
             scanned = conduct.clock()
-            if is_over(store, job):
+            if is_over(store, job, publishes=publishes(stage)):
                 raise Ended
             for task in committed_tasks(store, job, stage):
                 take(task)
@@ -272,7 +341,9 @@ def _send(
     )
 
 
-def _hear(conduct: Conduct, spec: JobSpec, body: bytes, take: Callable[[str], None]) -> None:
+def _hear(
+    conduct: Conduct, spec: JobSpec, stage: str, body: bytes, take: Callable[[str], None]
+) -> None:
     try:
         event = decode_event(body)
     except FormatError as error:
@@ -284,7 +355,7 @@ def _hear(conduct: Conduct, spec: JobSpec, body: bytes, take: Callable[[str], No
         take(event.task)
         return
     if event.state is TaskState.OVER:
-        if is_over(conduct.store, spec.job):
+        if is_over(conduct.store, spec.job, publishes=publishes(stage)):
             raise Ended
         with suppress(ObjectMissing):
             take(event.task)
@@ -361,15 +432,24 @@ def stage_tally(conduct: Conduct, stage: str) -> Tally:
 
 def failure_of(end: End) -> JobError:
     """The exception for a job that ended other than done."""
+    if end.again:
+        return PlanAgain(end.reason)
     if end.exit_code == TooManyBadRecords.exit_code:
         return TooManyBadRecords(end.reason)
     return JobFailed(end.reason)
 
 
 def read_end(store: Store, job: str) -> End | None:
-    """How the job ended, or None while it has not."""
+    """How the job ended, or None while it has not; how publishing did, once that has."""
+    end = _read(store, layout.end_name(job))
+    if end is not None and end.state is EndState.PUBLISHING:
+        return _read(store, layout.published_name(job)) or end
+    return end
+
+
+def _read(store: Store, name: str) -> End | None:
     try:
-        return read_state(store, layout.end_name(job), End)
+        return read_state(store, name, End)
     except ObjectMissing:
         return None
 
@@ -383,7 +463,15 @@ def write_end(store: Store, job: str, end: End) -> End:
     return end
 
 
+def write_published(store: Store, job: str, end: End) -> End:
+    """End a job that publishes, as `write_end` does."""
+    with suppress(ObjectExists):
+        store.write(layout.published_name(job), msgspec.json.encode(end), if_absent=True)
+    return read_end(store, job) or end
+
+
 def tidy(store: Store, job: str) -> None:
-    """Delete what nobody needs once a job has ended: the maps' runs."""
-    for entry in list(store.list(layout.runs_prefix(job))):
-        store.delete(entry.name)
+    """Delete what nobody needs once a job has ended: the maps' runs, files put in place."""
+    for prefix in (layout.runs_prefix(job), layout.files_prefix(job)):
+        for entry in list(store.list(prefix)):
+            store.delete(entry.name)

@@ -7,7 +7,7 @@ from mr import layout
 from mr.commits import committed_tasks
 from mr.errors import FormatError, ObjectMissing
 from mr.heartbeat import is_alive
-from mr.job import read_end
+from mr.job import EndState, read_end
 from mr.spec import JobSpec, read_spec
 from mr.store import Store
 
@@ -54,7 +54,7 @@ def job_status(store: Store, job: str, *, now: float | None = None) -> JobStatus
     spec = read_spec(store, job)
     busy = is_alive(store, job, now=now)
     end = read_end(store, job)
-    if end is not None:
+    if end is not None and end.state is not EndState.PUBLISHING:
         state, reason = end.state.value, end.reason
     else:
         state, reason = (RUNNING if busy else INTERRUPTED), ""

@@ -2,25 +2,34 @@
 
 import datetime
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from mr import layout, values
 from mr import spec as specs
-from mr.analysis import Analysis, is_scattered, parse_parameters, steps
-from mr.blocks import Block, Listing, list_blocks, why_nothing_matches
+from mr.analysis import Analysis, instantiate, is_scattered, parse_parameters, steps
+from mr.blocks import Listing, list_blocks, why_nothing_matches
 from mr.bundle import digest_of, pack_bundle
 from mr.config import Settings, parse_bad_limit, parse_named
+from mr.coverage import listing_facts
 from mr.directory import DirectoryStore
-from mr.errors import UsageError
+from mr.errors import AnalysisError, PlanAgain, UsageError
 from mr.job import plan_job
+from mr.publishing import InputBlocks
 from mr.schema import load_filter, load_schema
 from mr.scripts import ScriptAnalysis
 from mr.spec import JobSpec, Step
 from mr.splits import fitting_size
 from mr.store import Store
 from mr.stores import open_store
+from mr.usercode import own_traceback
+
+T = TypeVar("T")
+
+#: How often a job is planned anew because another one published first.
+MOST_PLANS = 5
 
 #: Bad records that a job goes on in spite of, unless told otherwise.
 DEFAULT_MAX_BAD = "1%"
@@ -43,6 +52,10 @@ class Request:
     limit_blocks: int | None = None
     max_bad_records: str = DEFAULT_MAX_BAD
     strict: bool = False
+    #: Where an analysis that publishes does so: a folder; None to keep it with the job.
+    output: str | None = None
+    #: Whether what it publishes is wanted as one document.
+    document: bool = False
 
 
 def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[JobSpec, Listing]:
@@ -69,11 +82,18 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
             f"--strict: {listing.missing[0]}, of the input list, is not there; leave --strict out "
             "to go on and report what is missing."
         )
-    blocks = listing.blocks[: request.limit_blocks]
+    job = new_job_id(request.name)
+    if request.document and steps(request.analysis)[-1].document is None:
+        raise UsageError(f"{request.name} publishes files: name a folder for them (-o FOLDER/).")
+    limited = listing.blocks[: request.limit_blocks]
+    offered = InputBlocks(limited, selection.to_dict(), request.sample, request.limit_blocks)
+    output = _output_url(request, store, job)
+    prepared = prepare_analysis(request.analysis, request.parameters, offered, output)
+    blocks = offered.chosen
     total = sum(block.size for block in blocks)
     spec = JobSpec(
         version=specs.VERSION,
-        job=new_job_id(request.name),
+        job=job,
         analysis=request.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         bundle=digest_of(bundle),
@@ -92,13 +112,62 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         max_failures=settings.max_failures,
         hang_s=settings.hang_limit,
         is_script=issubclass(request.analysis, ScriptAnalysis),
-        listing={
-            **_listing_facts(listing, blocks),
-            "why_empty": "" if blocks else why_nothing_matches(request.inputs, schema, selection),
-        },
+        listing=listing_facts(
+            listing,
+            offered,
+            "" if limited else why_nothing_matches(request.inputs, schema, selection),
+        ),
+        output=output,
+        document=request.document,
     )
-    plan_job(store, spec, bundle, blocks)
+    plan_job(store, spec, bundle, blocks, prepared)
     return spec, listing
+
+
+def publishes(analysis: type[Analysis]) -> bool:
+    """Whether an analysis, or the last of its steps, publishes files."""
+    return steps(analysis)[-1].publish is not None
+
+
+def _output_url(request: Request, store: Store, job: str) -> str:
+    """The URL of the store that the job publishes to; "" for an analysis that does not."""
+    if not publishes(request.analysis):
+        return ""
+    if request.output is None:
+        return f"{store.url}/{layout.output_prefix(job)}"
+    return open_store(request.output).url
+
+
+def prepare_analysis(
+    analysis: type[Analysis], parameters: Mapping[str, Any], blocks: InputBlocks, output: str
+) -> Any:
+    """Let the analysis prepare the job: it may leave blocks out. What it returns is for the tasks.
+
+    Raises UsageError for what it raises, and for an output that ignores conditions.
+    """
+    if output:
+        open_store(output).check_conditions()
+    if analysis.prepare is None:
+        return None
+    where = f"{analysis.__name__}.prepare"
+    with own_traceback(UsageError, f"{where} failed"):
+        target = open_store(output) if output else None
+        prepared = instantiate(analysis, parameters).prepare(blocks, target)
+    try:
+        values.encode(prepared)
+    except AnalysisError as error:
+        raise UsageError(f"{where} returned what cannot be kept: {error}") from None
+    return prepared
+
+
+def plan_until_published(attempt: Callable[[], T], tell: Callable[[str], None]) -> T:
+    """Run a job; when another one published first, plan it anew. Raises PlanAgain in the end."""
+    for _ in range(MOST_PLANS - 1):
+        try:
+            return attempt()
+        except PlanAgain as error:
+            tell(f"{error} The job is planned anew.")
+    return attempt()
 
 
 def check_steps(analysis: type[Analysis]) -> None:
@@ -108,10 +177,19 @@ def check_steps(analysis: type[Analysis]) -> None:
             raise UsageError(f"{step.__name__} is a later step and has no map.")
         if step.map is Analysis.map and step.map_block is Analysis.map_block:
             raise UsageError(f"{step.__name__} has neither map nor map_block.")
-        if step.reduce is None and (step.combine or step.setup_reduce):
+        for hook in ("combine", "setup_reduce", "finish_reduce", "publish"):
+            if step.reduce is None and getattr(step, hook) is not None:
+                raise UsageError(
+                    f"{step.__name__} has a {hook} but no reduce, so it would never run; add a "
+                    "reduce."
+                )
+        if step.then is not None and step.publish is not None:
             raise UsageError(
-                f"{step.__name__} has a combine or setup_reduce but no reduce, so it would never "
-                "run; add a reduce."
+                f"{step.__name__} has a publish, but only the last step publishes; move it there."
+            )
+        if number and step.prepare is not None:
+            raise UsageError(
+                f"{step.__name__} is a later step, and only the first prepares; move prepare there."
             )
 
 
@@ -124,19 +202,6 @@ def _steps(found: Sequence[type[Analysis]]) -> list[Step]:
         )
         for number, step in enumerate(found)
     ]
-
-
-def _listing_facts(listing: Listing, blocks: Sequence[Block]) -> dict[str, Any]:
-    return {
-        "selected": len(blocks),
-        "left_out": len(listing.blocks) - len(blocks),
-        "filtered": listing.filtered,
-        "repeated": listing.repeated,
-        "strays": listing.strays,
-        "stray_examples": listing.stray_examples,
-        "missing": listing.missing,
-        "bytes": sum(block.size for block in blocks),
-    }
 
 
 def new_job_id(name: str) -> str:

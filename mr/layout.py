@@ -2,17 +2,22 @@
 
     jobs/<job>/job                         what the job is; the job exists once this does
     jobs/<job>/bundle                      the analysis's code
+    jobs/<job>/prepared                    what the analysis prepared for its tasks
     jobs/<job>/plans/<stage>               one line for each task of a stage, with an index
     jobs/<job>/runs/<task>/<attempt>       output of a map task: sorted runs, by partition
     jobs/<job>/results/<task>/<attempt>    result part of a reduce (or map-only) task
+    jobs/<job>/files/<task>/<attempt>/<n>  a file that a reduce task wrote, until it is put in place
     jobs/<job>/commits/<task>              which attempt won, and all that a later step needs of it
     jobs/<job>/failures/<task>/<attempt>   one counted failure, as a capsule
     jobs/<job>/heartbeat                   the coordinator's last sign of life
-    jobs/<job>/end                         how the job ends: done, failed or cancelled
+    jobs/<job>/end                         how the job ends: done, publishing, failed or cancelled
+    jobs/<job>/published                   how publishing ended: done or failed
     jobs/<job>/report                      what the job read, counted and left out
+    jobs/<job>/output/...                  what the job published, where the person named no folder
     tombstones/<job>                       the job is being removed, or was
 
-Ids match `[a-z0-9-]+`. A stage is `<step>-map` or `<step>-reduce`; a task `<stage>-<number>`.
+Ids match `[a-z0-9-]+`. A stage is `<step>-map`, `<step>-reduce`, `<step>-place` or
+`<step>-publish`; a task `<stage>-<number>`.
 """
 
 import re
@@ -36,7 +41,7 @@ def checked_id(text: str) -> str:
 
 
 def stage_id(step: int, kind: str) -> str:
-    """The id of a stage: the kind is "map" or "reduce", steps count from 1."""
+    """The id of a stage: the kind is map, reduce, place or publish; steps count from 1."""
     return f"{step}-{kind}"
 
 
@@ -60,6 +65,11 @@ def bundle_name(job: str) -> str:
     return f"{job_prefix(job)}bundle"
 
 
+def prepared_name(job: str) -> str:
+    """Where what the analysis prepared lies."""
+    return f"{job_prefix(job)}prepared"
+
+
 def plan_name(job: str, stage: str) -> str:
     """Where a stage's plan lies."""
     return f"{job_prefix(job)}plans/{checked_id(stage)}"
@@ -78,6 +88,16 @@ def result_name(job: str, task: str, attempt: str) -> str:
 def runs_prefix(job: str) -> str:
     """The prefix of all map output: not needed once the job has ended."""
     return f"{job_prefix(job)}runs/"
+
+
+def file_name(job: str, task: str, attempt: str, number: int) -> str:
+    """Where an attempt at a reduce task puts one of its files until it is put in place."""
+    return f"{files_prefix(job)}{checked_id(task)}/{checked_id(attempt)}/{number:07d}"
+
+
+def files_prefix(job: str) -> str:
+    """The prefix of all files that are to be put in place: not needed once the job has ended."""
+    return f"{job_prefix(job)}files/"
 
 
 def commit_name(job: str, task: str) -> str:
@@ -108,6 +128,16 @@ def heartbeat_name(job: str) -> str:
 def end_name(job: str) -> str:
     """Where the job's end stands, once it is decided."""
     return f"{job_prefix(job)}end"
+
+
+def published_name(job: str) -> str:
+    """Where it stands how publishing ended."""
+    return f"{job_prefix(job)}published"
+
+
+def output_prefix(job: str) -> str:
+    """Where a job publishes when the person named no folder; without a final "/"."""
+    return f"{job_prefix(job)}output"
 
 
 def report_name(job: str) -> str:

@@ -7,12 +7,22 @@ from typing import Any, BinaryIO, Protocol
 from mr import keys, values
 from mr.analysis import Analysis
 from mr.blocks import Block
-from mr.errors import AnalysisError, BlockChanged, ObjectChanged, ObjectMissing, StoreError
+from mr.errors import (
+    AnalysisError,
+    BlockChanged,
+    ObjectChanged,
+    ObjectMissing,
+    StoreError,
+    StoreUnavailable,
+)
 from mr.items import Item, Line, Pair, as_pair, as_pairs
 from mr.lines import BlockAccount
 from mr.records import Chunk, Record, read_chunks, read_records
 from mr.stores import open_store
 from mr.tally import PLACES_KEPT, BadBlock, BadRecord, Tally
+
+#: Sorts after every encoded key, for none begins with 255: the place of what a `finish` yields.
+AFTER_ALL_KEYS = b"\xff"
 
 
 @dataclass
@@ -60,6 +70,8 @@ class TaskBlock:
         self._sample = sample
         self.key = block.key
         self.dimensions = block.dimensions
+        #: Compressed bytes, the store that the block lies in, and its version there.
+        self.size, self.store_url, self.tag = block.size, block.store_url, block.tag
 
     def records(self) -> Iterator[Record]:
         """The block's good records, one after the other."""
@@ -87,6 +99,16 @@ class TaskBlock:
 
     def _open(self) -> BinaryIO:
         return self._open_block(self._block)
+
+    @property
+    def bad_records(self) -> int:
+        """How many bad records were found so far."""
+        return self.fullest_account().bad.total()
+
+    @property
+    def damage(self) -> str | None:
+        """Once the block was read to its end: why it could not be read whole, None if it was."""
+        return self.fullest_account().damage
 
     def fullest_account(self) -> BlockAccount:
         """The account of the reading that went furthest."""
@@ -132,9 +154,14 @@ def map_blocks(
             if isinstance(error, ObjectMissing):
                 tally.missing.append(block.path)
             else:
-                _add_block(tally, block, account, "was replaced after the job was planned")
+                damage = "was replaced after the job was planned"
+                _add_block(tally, block, account, damage, unread=True)
         except StoreError as error:
-            _add_block(tally, block, seen.fullest_account(), f"cannot be read: {error}")
+            account = seen.fullest_account()
+            if account.lines:
+                # What the analysis has yielded of it can not be taken back.
+                raise StoreUnavailable(f"{block.path} cannot be read on: {error}") from error
+            _add_block(tally, block, account, f"cannot be read: {error}", unread=True)
         else:
             account = seen.fullest_account()
             _add_block(tally, block, account, account.damage)
@@ -161,8 +188,8 @@ def map_pairs(
         position.moves += 1
         position.tally.records += 1
         _emit_all(analysis.map((item.key, item.value)), sink, where)
-    # What finish yields comes after all that map yielded: no key's encoding begins with 255.
-    sink.origin = b"\xff"
+    # What finish yields comes after all that map yielded.
+    sink.origin = AFTER_ALL_KEYS
     _finish(analysis, sink, position)
 
 
@@ -186,7 +213,14 @@ def _emit_all(pairs: Iterable[Any] | None, sink: Sink, where: str) -> None:
         emit(encoded, data)
 
 
-def _add_block(tally: Tally, block: Block, account: BlockAccount, damage: str | None) -> None:
+def _add_block(
+    tally: Tally,
+    block: Block,
+    account: BlockAccount,
+    damage: str | None,
+    *,
+    unread: bool = False,
+) -> None:
     tally.add(
         Tally(
             blocks=1,
@@ -198,9 +232,15 @@ def _add_block(tally: Tally, block: Block, account: BlockAccount, damage: str | 
             bad_places=[BadRecord(block.path, line, reason) for line, reason in account.bad_places][
                 :PLACES_KEPT
             ],
-            bad_blocks=[BadBlock(block.path, damage)] if damage else [],
+            bad_blocks=[BadBlock(block.path, damage, unread)] if damage else [],
         )
     )
+
+
+def takes_function(analysis: Analysis, partitions: int, partition: int) -> Callable[[Any], bool]:
+    """Whether a key belongs to a partition."""
+    partition_of = partition_function(analysis, partitions)
+    return lambda key: partition_of(keys.encode(key)) == partition
 
 
 def partition_function(analysis: Analysis, partitions: int) -> Callable[[bytes], int]:

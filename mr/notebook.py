@@ -2,6 +2,7 @@
 
 import html
 import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any
@@ -9,13 +10,20 @@ from typing import Any
 from mr.analysis import Analysis, known_parameters, near_misses, steps
 from mr.cells import cell_text, integers_of_any_length
 from mr.columns import Columns, Kind, columns_of
-from mr.config import load_settings, parse_share
+from mr.config import Settings, load_settings, parse_share
 from mr.engines.local import run_here
 from mr.errors import UsageError
 from mr.heartbeat import alive
 from mr.items import Item, Items, Line
 from mr.job import EndState, failure_of
-from mr.launch import DEFAULT_MAX_BAD, Request, open_job_store, prepare_job
+from mr.launch import (
+    DEFAULT_MAX_BAD,
+    Request,
+    open_job_store,
+    plan_until_published,
+    prepare_job,
+    publishes,
+)
 from mr.parts import read_result
 from mr.progress import Display
 from mr.report import summary
@@ -47,12 +55,14 @@ def run(
     strict: bool = False,
     store: str | None = None,
     quiet: bool = False,
+    output: str | PathLike[str] | None = None,
 ) -> "Result":
     """Run an analysis and return its result, as `mr-telemetry run` does with the same options.
 
     `analysis` is a class (one from a notebook's cell too) or what the command line takes;
     `filter` a file, its JSON form, or field names to allowed values. Sizes and shares are as on
-    the command line: `"500MB"`, `"1%"`.
+    the command line: `"500MB"`, `"1%"`. An analysis that publishes does so to the folder `output`,
+    or else to a place kept with the job; the result's `output` tells where.
 
     Raises UsageError for what must be put right, JobFailed and TooManyBadRecords for a job that
     fails, JobInterrupted when it is stopped.
@@ -78,14 +88,24 @@ def run(
         limit_blocks=limit_blocks,
         max_bad_records=str(max_bad_records),
         strict=strict,
+        output=None if output is None else fspath(output),
     )
+    if output is not None and not publishes(loaded):
+        raise UsageError(f"{loaded.__name__} publishes nothing; use result.save(PATH).")
+    return plan_until_published(
+        lambda: _run_once(request, settings, quiet=quiet),
+        lambda text: print(f"mr-telemetry: {text}", file=sys.stderr),
+    )
+
+
+def _run_once(request: Request, settings: Settings, *, quiet: bool) -> "Result":
     jobs = open_job_store(settings.store)
     spec, _ = prepare_job(request, settings, jobs)
     with (
         alive(jobs, spec.job),
         Display(spec.listing["bytes"], quiet=quiet) as display,
     ):
-        for sentence in near_misses(steps(loaded)):
+        for sentence in near_misses(steps(request.analysis)):
             display.trouble(sentence)
         end, report = run_here(jobs, spec, workers=settings.workers, observer=display)
     if end.state is not EndState.DONE:
@@ -95,7 +115,7 @@ def run(
         with alive(jobs, spec.job), scratch_folder(jobs) as folder:
             yield from read_result(jobs, spec, folder)
 
-    return Result(items, report)
+    return Result(items, report, spec.output or None)
 
 
 class Result:
@@ -105,10 +125,12 @@ class Result:
     A line of text that a script wrote comes as a string in the place of a pair.
     """
 
-    def __init__(self, items: Items, report: dict[str, Any]) -> None:
+    def __init__(self, items: Items, report: dict[str, Any], output: str | None = None) -> None:
         self._items = items
         self._length: int | None = None
         self.report = report
+        #: Where the analysis published, if it does.
+        self.output = output
 
     def __iter__(self) -> Iterator[tuple[Any, Any] | str]:
         for item in self._items():

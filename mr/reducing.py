@@ -8,15 +8,38 @@ from mr import items, keys, values
 from mr.analysis import Analysis
 from mr.errors import AnalysisError
 from mr.items import Item, Line, Pair, ValueStream, as_pair, as_pairs
-from mr.mapping import Position
+from mr.mapping import AFTER_ALL_KEYS, Position
 from mr.runs import Entry, OnFrame, RunWriter, group, merge_in_passes, unheard
+from mr.staging import StagedFile, StagedFiles
+from mr.store import Store
 
 
 class ReduceOutput:
-    """What `setup_reduce` writes to: rows that come before all others."""
+    """What a reduce task writes to beside what it yields.
 
-    def __init__(self, keep: Callable[[Item], None]) -> None:
+    `setup_reduce` writes rows that come before all others; an analysis that publishes writes files,
+    whose place is in `store`.
+    """
+
+    def __init__(
+        self,
+        keep: Callable[[Item], None],
+        takes: Callable[[Any], bool] = lambda key: True,
+        files: StagedFiles | None = None,
+        store: Store | None = None,
+    ) -> None:
         self._keep = keep
+        self._files = files
+        #: Whether a key, if it comes, comes to this task.
+        self.takes = takes
+        #: Where the files will be; None for an analysis that does not publish.
+        self.store = store
+
+    def open(self, name: str) -> StagedFile:
+        """Begin a file that will be published under this name; close it, or use `with`."""
+        if self._files is None:
+            raise AnalysisError("output.open is for an analysis that publishes: it has a publish.")
+        return self._files.open(name)
 
     def write(self, key: Any, value: Any) -> None:
         """Write a pair."""
@@ -39,30 +62,45 @@ def reduce_runs(
     folder: Path,
     position: Position,
     *,
+    takes: Callable[[Any], bool],
+    files: StagedFiles | None = None,
+    store: Store | None = None,
     ordered: bool = False,
     on_frame: OnFrame = unheard,
 ) -> None:
     """Reduce one partition's runs, which come in the order of their tasks.
 
-    Writes the result part: each item under the key that was given to `reduce`. Raises what the
-    analysis raises, and RetryElsewhere when a store fails.
+    Writes the result part: each item under the key that was given to `reduce`. `takes` tells
+    whether a key belongs to this partition; `files` and `store` are what a publishing analysis
+    writes to. Raises what the analysis raises, and RetryElsewhere when a store fails.
     """
-    where = f"{type(analysis).__name__}.reduce"
+    # The other partitions may set things up too; their rows are dropped.
+    keep = _header(writer) if partition == 0 else lambda item: None
+    output = ReduceOutput(keep, takes, files, store)
+    if analysis.publish is not None:
+        analysis.output = output
     if analysis.setup_reduce is not None:
-        # The other partitions run it too, since it may set things up; their rows are dropped.
-        keep = _header(writer) if partition == 0 else lambda item: None
-        analysis.setup_reduce(ReduceOutput(keep))
+        analysis.setup_reduce(output)
+    name = type(analysis).__name__
     merged = merge_in_passes(sources, folder, ordered=ordered, on_frame=on_frame)
     for encoded, found in group(merged):
         key = keys.decode(encoded)
         position.key = key
         stream = ValueStream(_values(found, position))
-        for out in as_pairs(analysis.reduce(key, stream), where):
-            position.moves += 1
-            item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, where))
-            writer.add(encoded, _encode(item, where))
+        _write(writer, encoded, analysis.reduce(key, stream), f"{name}.reduce", position)
+    if analysis.finish_reduce is not None:
+        _write(writer, AFTER_ALL_KEYS, analysis.finish_reduce(), f"{name}.finish_reduce", position)
     writer.flush()
     position.tally.counters = dict(analysis.counters)
+
+
+def _write(
+    writer: RunWriter, key: bytes, pairs: Iterable[Any] | None, where: str, position: Position
+) -> None:
+    for out in as_pairs(pairs, where):
+        position.moves += 1
+        item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, where))
+        writer.add(key, _encode(item, where))
 
 
 def _encode(item: Item, where: str) -> bytes:

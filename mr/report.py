@@ -1,4 +1,4 @@
-"""The report: what a job read, counted and left out."""
+"""The report: what a job read, counted and left out, and how it went."""
 
 import itertools
 from typing import Any
@@ -7,62 +7,32 @@ import msgspec
 
 from mr import layout
 from mr.errors import ObjectMissing
-from mr.job import Conduct, End, EndState, stage_tally
+from mr.job import Conduct, End, EndState, covered_by
 from mr.spec import JobSpec
 from mr.state import read_state
 from mr.store import Store
-from mr.tally import add_counts, to_json
 
 #: Counters that a summary shows; the report has all.
 COUNTERS_SHOWN = 20
 
 
 def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dict[str, Any]:
-    """What the job read, counted and left out, as JSON values."""
-    read = stage_tally(conduct, layout.stage_id(1, "map"))
-    counters: dict[str, int] = {}
-    for stage in conduct.commits:
-        add_counts(counters, stage_tally(conduct, stage).counters)
-    listing = spec.listing
-    missing = listing["missing"] + read.missing
-    tally = to_json(read)
+    """What the job read, counted and left out, and how it went, as JSON values."""
+    covered = covered_by(conduct, spec)
+    raw_bytes = covered["bytes"]["raw"]
     commits = [commit for stage in conduct.commits.values() for commit in stage.values()]
     return {
-        "job": spec.job,
-        "analysis": spec.analysis,
-        "inputs": spec.inputs,
-        "filter": spec.filter,
-        "sample": spec.sample,
+        **covered,
         "state": end.state.value,
         "reason": end.reason,
-        "complete": end.state is EndState.DONE
-        and not (missing or read.bad_blocks or read.bad)
-        and not (listing["left_out"] or spec.sample is not None),
-        "blocks": {
-            "selected": listing["selected"],
-            "read": read.blocks,
-            "bad": len(read.bad_blocks),
-            "missing": len(missing),
-            "filtered": listing["filtered"],
-            "repeated": listing["repeated"],
-            "left_out": listing["left_out"],
-            "not_of_the_layout": listing["strays"],
-        },
-        "records": {"read": read.records, "bad": read.bad, "lines": read.lines},
-        "bad_records": tally["bad_records"],
-        "bad_record_places": tally["bad_places"],
-        "bad_blocks": tally["bad_blocks"],
-        "missing_blocks": missing,
-        "not_of_the_layout": listing["stray_examples"],
-        "why_empty": listing["why_empty"],
-        "counters": dict(sorted(counters.items())),
-        "bytes": {"compressed": read.compressed_bytes, "raw": read.raw_bytes},
+        "complete": covered["complete"] and end.state is EndState.DONE,
+        "published": "".join(commit.said for commit in commits),
         "tasks": {stage: len(found) for stage, found in conduct.commits.items()},
         "attempts_lost": conduct.attempts_lost,
         "pairs_mapped": sum(commit.pairs for commit in commits),
         "spills": sum(commit.spills for commit in commits),
         "seconds": round(seconds, 3),
-        "raw_mb_per_s": round(read.raw_bytes / 1e6 / seconds, 3) if seconds else None,
+        "raw_mb_per_s": round(raw_bytes / 1e6 / seconds, 3) if seconds else None,
     }
 
 
@@ -100,6 +70,7 @@ def summary(report: dict[str, Any]) -> str:
             (blocks["bad"], "bad block", "read as far as possible"),
             (blocks["missing"], "block", "missing"),
             (blocks["left_out"], "block", "left out by --limit-blocks"),
+            (blocks["set_aside"], "block", "set aside by the analysis (see --report)"),
             (blocks["filtered"], "block", "listed and left out by the filter"),
             (blocks["not_of_the_layout"], "file", "not of the layout ignored"),
         )

@@ -81,15 +81,23 @@ def write_file(items: Items, path: str, format: str) -> int:
     StoreUnavailable when writing fails on the way (a full disk).
     """
     check_output(path, format)
+    with whole_file(path) as out:
+        return write_items(items, format, out)
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """Write a file in a with-block, as `write_file` does: it appears when the block ends."""
     target = os.path.realpath(path)
     if _is_special(target):
         with _named_failures(path), open(target, "wb") as out:
-            return write_items(items, format, out)
+            yield out
+        return
     temporary = os.path.join(os.path.dirname(target), f".mr-{secrets.token_hex(8)}.tmp")
     try:
         with _named_failures(path):
             with open(temporary, "xb") as out:
-                count = write_items(items, format, out)
+                yield out
                 out.flush()
                 os.fsync(out.fileno())
             os.replace(temporary, target)
@@ -97,7 +105,6 @@ def write_file(items: Items, path: str, format: str) -> int:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    return count
 
 
 def write_items(items: Items, format: str, out: BinaryIO) -> int:

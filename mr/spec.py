@@ -13,7 +13,7 @@ from mr.state import read_state
 from mr.store import Store
 
 #: The only version of a job that this code writes and reads.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class JobSpec:
     is_script: bool
     #: What the listing found beside the blocks, for the report.
     listing: dict[str, Any]
+    #: The store that the last step publishes to; "" where the analysis does not publish.
+    output: str = ""
+    #: Whether what is published is also to be had as one document.
+    document: bool = False
 
     @property
     def last_stage(self) -> str:
@@ -83,6 +87,16 @@ def read_spec(store: Store, job: str) -> JobSpec:
 
 
 # The lines of plans
+
+
+def place_line(task: str) -> dict[str, Any]:
+    """The reduce task whose files are put in place, as a plan's line."""
+    return {"task": task}
+
+
+def publish_line(coverage: dict[str, Any]) -> dict[str, Any]:
+    """What the job covers, for the analysis's `publish`, as a plan's line."""
+    return {"coverage": coverage}
 
 
 def blocks_line(blocks: list[Block], stores: list[str]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ class BadBlock:
 
     block: str
     reason: str
+    #: Whether nothing of it was read.
+    unread: bool = False
 
 
 @dataclass

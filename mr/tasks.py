@@ -18,7 +18,7 @@ VERSION = 1
 #: No plan is as long as this; beyond it no file has offsets.
 MOST_BYTES = 2**63
 
-_STAGE = re.compile(r"[1-9][0-9]{0,2}-(map|reduce)")
+_STAGE = re.compile(r"[1-9][0-9]{0,2}-(map|reduce|place|publish)")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,8 +65,18 @@ class Task:
 
     @property
     def is_map(self) -> bool:
-        """Whether this is a map task (else a reduce task)."""
-        return self.stage.endswith("-map")
+        """Whether this is a map task."""
+        return self.kind == "map"
+
+    @property
+    def kind(self) -> str:
+        """What the task does: map, reduce, place (what reduces wrote) or publish."""
+        return self.stage.partition("-")[2]
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the task runs once the job's result is decided."""
+        return publishes(self.stage)
 
     @property
     def step(self) -> int:
@@ -76,6 +86,11 @@ class Task:
     def encode(self) -> bytes:
         """The message body: a few hundred bytes."""
         return msgspec.json.encode(_Message(VERSION, self))
+
+
+def publishes(stage: str) -> bool:
+    """Whether a stage runs once the job's result is decided."""
+    return stage.endswith(("-place", "-publish"))
 
 
 @dataclass(frozen=True, slots=True)

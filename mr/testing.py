@@ -10,10 +10,12 @@ def test_counts_by_system():
 
 import json
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from typing import Any
 
 from mr.analysis import Analysis, known_parameters
 from mr.checking import check_laws
+from mr.directory import DirectoryStore
 from mr.inline import Manner, RawRecord, run_inline
 from mr.items import Line
 from mr.schema import clean, load_schema
@@ -63,17 +65,21 @@ def run_analysis(
     *,
     splits: int = 1,
     combine: bool = True,
+    output: str | PathLike[str] | None = None,
     **parameters: Any,
 ) -> list[Any]:
     """The answer of an analysis over records: (key, value) pairs, and lines of text as strings.
 
-    A mapping among the records is a payload. What user code raises comes out as it is.
+    A mapping among the records is a payload. What user code raises comes out as it is. An analysis
+    that publishes does so to the folder `output`; all records of the same dimensions are one
+    block, which has the same key wherever it has the same content.
     """
     outcome = run_inline(
         analysis,
         _as_records(records),
         Manner(splits=splits, combine=combine),
         known_parameters(analysis, parameters),
+        None if output is None else DirectoryStore(output, durable=False),
     )
     return [
         item.text if isinstance(item, Line) else (item.key, item.value) for _, item in outcome.items

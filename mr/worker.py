@@ -162,6 +162,8 @@ class Worker:
             # Another attempt was first: only now may our output go, for nobody can name it.
             name_of = layout.run_name if task.is_map else layout.result_name
             store.delete(name_of(task.job, task.id, commit.attempt))
+            for number in range(len(commit.files)):
+                store.delete(layout.file_name(task.job, task.id, commit.attempt, number))
         self._with.tasks.acknowledge(message)
         self._tell(task, TaskState.COMMITTED)
 
@@ -249,7 +251,9 @@ def _lost_child(task: Task, attempt: str, text: str) -> Failure:
 
 def is_needless(store: Store, task: Task) -> bool:
     """Whether nobody needs this task any more: it is committed, or its job ended or is gone."""
-    return store.stat(layout.commit_name(task.job, task.id)) is not None or is_over(store, task.job)
+    if store.stat(layout.commit_name(task.job, task.id)) is not None:
+        return True
+    return is_over(store, task.job, publishes=task.publishes)
 
 
 class Child:

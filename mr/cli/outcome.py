@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from mr import items, layout
+from mr.commits import read_commit
 from mr.config import Settings
 from mr.directory import DirectoryStore
 from mr.engines.local import run_here
@@ -22,7 +24,14 @@ from mr.parts import read_result, result_parts
 from mr.plans import open_plan
 from mr.progress import Display
 from mr.report import counted, summary
-from mr.results import FORMATS, check_output, format_of, write_file, write_items
+from mr.results import (
+    FORMATS,
+    check_output,
+    format_of,
+    whole_file,
+    write_file,
+    write_items,
+)
 from mr.scratch import scratch_folder
 from mr.spec import JobSpec
 from mr.store import Store
@@ -40,6 +49,8 @@ class Output:
     place: str
     format: str | None
     report: str | None
+    #: Whether the analysis publishes files: to a folder, or as one document.
+    publishes: bool = False
 
     @property
     def prints(self) -> bool:
@@ -50,11 +61,21 @@ class Output:
     @property
     def is_folder(self) -> bool:
         """Whether the result goes to a folder, as parts."""
-        return not self.prints and (self.place.endswith("/") or Path(self.place).is_dir())
+        if self.prints:
+            return False
+        named = self.publishes and not Path(self.place).suffix and not Path(self.place).exists()
+        return self.place.endswith("/") or Path(self.place).is_dir() or named
+
+    @property
+    def folder(self) -> str | None:
+        """The folder to publish to; None where one document is wanted."""
+        return self.place if self.is_folder else None
 
     def format_for(self, spec: JobSpec | None = None) -> str:
         """The format's name; a script's result prints as text."""
         default = "text" if spec is not None and spec.is_script else "jsonl"
+        if self.publishes:
+            default = "json"
         if self.format is not None:
             return self.format
         return default if self.prints or self.is_folder else format_of(self.place, default)
@@ -80,7 +101,14 @@ class Output:
                 f"--output {self.place}: S3 is not available in this version, nor is any other "
                 "URL; name a file, a folder, or - to print."
             )
-        if self.is_folder:
+        if self.publishes and self.format_for() != "json":
+            raise UsageError(
+                "this analysis publishes files: name a folder (-o FOLDER/), a file.json for one "
+                "document, or - to print that."
+            )
+        if self.is_folder and self.publishes:
+            check_folder(Path(self.place))
+        elif self.is_folder:
             claim_folder(Path(self.place), None)
         elif not self.prints:
             check_output(self.place, self.format_for())
@@ -158,10 +186,16 @@ def finish(
         ) from error
     if not quiet:
         click.echo(summary(report), err=True)
+        if report["published"]:
+            click.echo(report["published"], err=True)
 
 
 def write_result(store: DirectoryStore, spec: JobSpec, output: Output) -> None:
     """Write the result of a job that is done to where the person wants it."""
+    if spec.output:
+        if spec.document:
+            write_document(store, spec, output)
+        return
     name = output.format_for(spec)
     with scratch_folder(store) as folder:
 
@@ -177,6 +211,19 @@ def write_result(store: DirectoryStore, spec: JobSpec, output: Output) -> None:
             write_file(items, output.place, name)
 
 
+def write_document(store: DirectoryStore, spec: JobSpec, output: Output) -> None:
+    """Write what a job published as its one document."""
+    task = layout.task_id(layout.stage_id(len(spec.steps), "publish"), 0)
+    attempt = read_commit(store, spec.job, task).attempt
+    with store.open(layout.result_name(spec.job, task, attempt)) as document:
+        if output.prints:
+            shutil.copyfileobj(document, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            with whole_file(output.place) as file:
+                shutil.copyfileobj(document, file)
+
+
 def write_parts(store: DirectoryStore, spec: JobSpec, folder: Path, name: str) -> None:
     """Write each part of the result as a file of its own; each is sorted by key."""
 
@@ -188,6 +235,17 @@ def write_parts(store: DirectoryStore, spec: JobSpec, folder: Path, name: str) -
             return (items.decode(data) for _, found, _ in part() for data in found)
 
         write_file(decoded, str(folder / f"part-{number:05d}{ending}"), name)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UsageError for a folder that cannot be published to: before a long job, not after."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise UsageError(f"cannot publish to {folder}: {place} is a file; name a folder.")
+    if not os.access(place, os.W_OK):
+        raise UsageError(f"cannot publish to {folder}: no permission to write to {place}.")
 
 
 def claim_folder(folder: Path, job: str | None) -> None:

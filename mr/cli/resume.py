@@ -24,8 +24,6 @@ def command(job: str, output: str, format_: str | None, report: str | None, **op
     from mr.spec import read_spec
 
     settings = load_settings({name: options[name] for name in ("store", "workers")})
-    target = Output(output, format_, report)
-    target.check()
     store = open_job_store(settings.store)
     try:
         spec = read_spec(store, job)
@@ -35,4 +33,10 @@ def command(job: str, output: str, format_: str | None, report: str | None, **op
         ) from None
     except FormatError as error:
         raise UsageError(f"cannot resume: {error}") from None
+    target = Output(output, format_, report, publishes=bool(spec.output))
+    if spec.output and not spec.document and output != "-":
+        raise UsageError(f"job {job} publishes to {spec.output}; leave -o out.")
+    if spec.document and target.is_folder:
+        raise UsageError(f"job {job} makes one document: name a file.json, or - to print it.")
+    target.check()
     run_and_finish(store, spec, settings, target, quiet=options["quiet"])

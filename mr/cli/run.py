@@ -13,12 +13,25 @@ from mr.cli.options import need_inputs, read_input_list, selection_options, sett
     "--output",
     default="-",
     metavar="OUTPUT",
-    help="A file (.jsonl .json .csv .tsv .parquet .txt), a directory for result parts, "
-    "or - to print (the default).",
+    help="A file (.jsonl .json .csv .tsv .parquet .txt), a directory for result parts or for "
+    "what the analysis publishes, or - to print (the default).",
 )
 @click.option("--format", "format_", metavar="FORMAT", help="The format, whatever OUTPUT's ending.")
 @click.option("--engine", type=click.Choice(["local"]), default="local", help="Where tasks run.")
 @click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
+@click.option(
+    "--definitions",
+    multiple=True,
+    metavar="[REVISION=]FILE",
+    help="Histogram definitions, of a revision (those of this package).",
+)
+@click.option("--rebuild", is_flag=True, help="Publish afresh instead of an update.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Earlier versions of what is published to keep (1).",
+)
 @settings_options
 @click.option("--reducers", metavar="N", help="Partitions of the reduce (as many as workers).")
 @click.option("--split-size", metavar="SIZE", help="Largest input split (500MB).")
@@ -44,7 +57,7 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
     (`mr-telemetry analyses` lists them). INPUT is a directory that holds the folders of the
     schema's first dimension, or a block's file.
     """
-    from mr.analysis import near_misses, steps
+    from mr.analysis import known_parameters, near_misses, steps
     from mr.cli.outcome import Output, introduction, run_and_finish
     from mr.config import load_settings, parse_named, parse_share
     from mr.errors import UsageError
@@ -52,7 +65,9 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
         Request,
         open_job_store,
         parse_settings_of_analysis,
+        plan_until_published,
         prepare_job,
+        publishes,
     )
     from mr.loading import load_analysis
     from mr.usercode import own_traceback
@@ -65,6 +80,19 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
     with own_traceback(UsageError, f"{analysis} cannot be imported"):
         loaded = load_analysis(analysis)
     sample = options["sample"]
+    target = Output(output, format_, report, publishes(loaded))
+    target.check()
+    target.check_inputs([*options["inputs"], *listed])
+    parameters = parse_settings_of_analysis(loaded, options["parameters"])
+    # Each is short for a parameter, which an analysis that has it documents.
+    given = {
+        "definitions": list(options["definitions"]) or None,
+        "rebuild": options["rebuild"] or None,
+        "keep": options["keep"],
+    }
+    parameters |= known_parameters(
+        loaded, {name: value for name, value in given.items() if value is not None}
+    )
     request = Request(
         analysis=loaded,
         name=analysis,
@@ -72,19 +100,22 @@ def command(analysis: str, output: str, format_: str | None, report: str | None,
         listed=listed,
         schema=options["schema"],
         filter=options["filter"],
-        parameters=parse_settings_of_analysis(loaded, options["parameters"]),
+        parameters=parameters,
         sample=None if sample is None else parse_named("--sample", parse_share, sample),
         limit_blocks=options["limit_blocks"],
         max_bad_records=options["max_bad_records"],
         strict=options["strict"],
+        output=target.folder,
+        document=target.publishes and not target.is_folder,
     )
-    target = Output(output, format_, report)
-    target.check()
-    target.check_inputs([*options["inputs"], *listed])
     store = open_job_store(settings.store)
-    spec, _ = prepare_job(request, settings, store)
-    for sentence in near_misses(steps(loaded)):
-        click.echo(f"mr-telemetry: {sentence}", err=True)
-    if not options["quiet"]:
-        click.echo(introduction(store, spec), err=True)
-    run_and_finish(store, spec, settings, target, quiet=options["quiet"])
+
+    def run_once() -> None:
+        spec, _ = prepare_job(request, settings, store)
+        for sentence in near_misses(steps(loaded)):
+            click.echo(f"mr-telemetry: {sentence}", err=True)
+        if not options["quiet"]:
+            click.echo(introduction(store, spec), err=True)
+        run_and_finish(store, spec, settings, target, quiet=options["quiet"])
+
+    plan_until_published(run_once, lambda text: click.echo(f"mr-telemetry: {text}", err=True))

@@ -35,10 +35,11 @@ def run_here(
     The caller shows that the job lives (`mr.heartbeat.alive`). Raises JobInterrupted at Ctrl-C:
     the job is left as it is, to be resumed.
     """
-    if (ended := read_end(store, spec.job)) is not None and (
-        report := read_report(store, spec.job)
-    ) is not None:
-        return ended, report
+    ended = read_end(store, spec.job)
+    if ended is not None and ended.state is not EndState.PUBLISHING:
+        report = read_report(store, spec.job)
+        if report is not None:
+            return ended, report
     start = time.monotonic()
     tasks, events = MemoryQueue(), MemoryQueue()
     conduct = Conduct(store, tasks, events, observer, window=MESSAGES_PER_WORKER * workers)
@@ -61,7 +62,7 @@ def run_here(
         ) from error
     report = job_report(conduct, spec, end, time.monotonic() - start)
     write_report(store, spec.job, report)
-    if end.state is EndState.DONE:
+    if end.state is EndState.DONE or end.again:
         tidy(store, spec.job)
     return end, report
 
