@@ -100,7 +100,7 @@ def run_attempt(attempt: Attempt) -> Commit:
     analysis.prepared = attempt.job.prepared
     analysis.setup()
     pairs = spills = 0
-    files: list[str] = []
+    files: dict[str, int] = {}
     if task.kind == "publish":
         said, again = _publish(attempt, analysis, line)
         seconds = time.monotonic() - start
@@ -159,7 +159,7 @@ def _map_buffer(attempt: Attempt, analysis: Analysis) -> MapBuffer:
     )
 
 
-def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, list[str]]:
+def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, dict[str, int]]:
     partition, runs = line_runs(line)
     spec = attempt.job.spec
     output = _output(spec, attempt.task.step)
@@ -181,7 +181,7 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, lis
             ordered=attempt.step.ordered,
             on_frame=attempt.moved,
         )
-    return Span(0, writer.written), files.names
+    return Span(0, writer.written), files.numbers
 
 
 def _output(spec: JobSpec, step: int) -> Store | None:
@@ -193,7 +193,7 @@ def _place(attempt: Attempt, line: dict) -> None:
     """Copy the files of one reduce task's commit to where they belong."""
     output = open_store(attempt.job.spec.output)
     commit = read_commit(attempt.store, attempt.task.job, line["task"])
-    for number, name in enumerate(commit.files):
+    for name, number in commit.files.items():
         source = layout.file_name(attempt.task.job, commit.task, commit.attempt, number)
         copy_between(attempt.store, source, output, name, attempt.moved)
 

@@ -26,8 +26,8 @@ class Commit:
     pairs: int = 0
     spills: int = 0
     seconds: float = 0.0
-    #: Names that a reduce task's files are to have in the output, in the order of their numbers.
-    files: list[str] = field(default_factory=list)
+    #: A reduce task's files: the name in the output, and the number of the object that holds it.
+    files: dict[str, int] = field(default_factory=dict)
     #: What publishing has to say to the person; and why the job is to be planned anew, if it is.
     said: str = ""
     again: str = ""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mr.blocks import Listing
-from mr.publishing import InputBlocks
+from mr.publishing import InputBlocks, UnreadBlock
 from mr.schema import Schema, parse_schema
 from mr.spec import JobSpec
 from mr.tally import Tally, to_json
@@ -80,11 +80,12 @@ def job_coverage(spec: JobSpec, read: Tally, counters: dict[str, int]) -> dict[s
     return coverage(about, spec.listing, read, counters)
 
 
-def unread_blocks(spec: JobSpec, found: dict[str, Any]) -> list[str]:
-    """The keys of the blocks of which nothing was read, and entries of input lists not there."""
+def unread_blocks(spec: JobSpec, found: dict[str, Any]) -> list[UnreadBlock]:
+    """The blocks of which nothing was read, and entries of input lists that are not there."""
     paths = [*found["missing_blocks"], *(b["block"] for b in found["bad_blocks"] if b["unread"])]
     schema = parse_schema(spec.schema)
-    return sorted({_key(path, spec.stores, schema) for path in paths})
+    keys = sorted({_key(path, spec.stores, schema) for path in paths})
+    return [UnreadBlock(key, schema.dimensions_of(key)) for key in keys]
 
 
 def _key(path: str, stores: list[str], schema: Schema) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mr.blocks import Block
 from mr.items import Item, Line
+from mr.schema import Dimensions
 
 #: Blocks that an analysis set aside whose places are kept; all are counted.
 SET_ASIDE_KEPT = 1_000
@@ -56,14 +57,22 @@ class InputBlocks:
         return [block for block in self.found if id(block) not in self._left_out]
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadBlock:
+    """A block of which nothing was read; its dimensions as far as its key tells them."""
+
+    key: str
+    dimensions: Dimensions | None
+
+
 @dataclass(frozen=True)
 class Commits:
     """What the job's tasks have done, as `publish` sees it."""
 
     #: What was read and what was not: the job's report, but for how the job went.
     report: Mapping[str, Any]
-    #: Keys of the blocks of which nothing was read: they were missing, or could not be opened.
-    unread: Sequence[str]
+    #: The blocks of which nothing was read: they were missing, or could not be opened.
+    unread: Sequence[UnreadBlock]
     _items: Callable[[], Iterable[Item]]
 
     def results(self) -> Iterator[tuple[Any, Any]]:

@@ -21,6 +21,8 @@ class StagedFile(io.BufferedIOBase):
     """
 
     def __init__(self, create: AbstractContextManager[Writer]) -> None:
+        #: Whether it was dropped.
+        self.abandoned = False
         self._stack = ExitStack()
         self._writer = self._stack.enter_context(create)
 
@@ -41,6 +43,7 @@ class StagedFile(io.BufferedIOBase):
     def abandon(self, error: BaseException) -> None:
         """Drop what was written."""
         if not self.closed:
+            self.abandoned = True
             super().close()
             self._stack.__exit__(type(error), error, error.__traceback__)
 
@@ -62,9 +65,13 @@ class StagedFiles:
         self._files: dict[str, StagedFile] = {}
 
     @property
-    def names(self) -> list[str]:
-        """The names in the order of the files' numbers."""
-        return list(self._files)
+    def numbers(self) -> dict[str, int]:
+        """The number of each file that counts, by its name."""
+        return {
+            name: number
+            for number, (name, file) in enumerate(self._files.items())
+            if not file.abandoned
+        }
 
     def open(self, name: str) -> StagedFile:
         """Begin a file; raises AnalysisError for a name that was used, or cannot be one."""

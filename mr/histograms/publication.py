@@ -1,0 +1,184 @@
+"""What a job publishes: the sections that each reducer writes, and the end of it all."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from mr.errors import FormatError, ObjectMissing
+from mr.histograms.definitions import Definitions
+from mr.histograms.entries import combined, read_lines
+from mr.histograms.filters import FilterTree
+from mr.histograms.placing import Place, place_of
+from mr.histograms.sections import FolderSection, MeasureSection
+from mr.histograms.swapping import finish_folder, remove_old, swap, write_root_lists
+from mr.histograms.updates import FolderPlan, UpdatePlan
+from mr.publishing import Commits
+from mr.reducing import ReduceOutput
+from mr.store import Store
+
+#: Measures whose names are told to a person; coverage.json has all.
+NAMES_TOLD = 20
+
+#: What is made of one channel, major version and measure; "" is the folder's own section.
+SectionKey = tuple[str, str, str]
+
+
+class Sections:
+    """The sections of one reduce task, in the order of their keys.
+
+    A section that the base folder has and that no block has told of is carried over: it belongs to
+    the reducer that its key would have come to.
+    """
+
+    def __init__(self, plan: UpdatePlan, definitions: Definitions, output: ReduceOutput) -> None:
+        self._plan = plan
+        self._definitions = definitions
+        self._output = output
+        self._waiting = self._carried_over()
+        self._key: SectionKey | None = None
+        self._section: FolderSection | MeasureSection | None = None
+        self._results: dict[SectionKey, dict[str, Any]] = {}
+        #: The tree of the folder that was asked for last.
+        self._tree: tuple[str, FilterTree] | None = None
+
+    def add(self, key: tuple, values: Iterable[Any]) -> None:
+        """Take all values of the next key."""
+        if key[:3] != self._key:
+            self._turn_to(key[:3])
+        self._section.add(key[3:], combined(key, values))
+
+    def close(self) -> Iterator[tuple[SectionKey, dict[str, Any]]]:
+        """Finish everything, and yield what became of each section."""
+        self._finish()
+        for key in self._waiting:
+            self._begin(key)
+            self._finish()
+        yield from sorted(self._results.items())
+
+    def _turn_to(self, key: SectionKey) -> None:
+        self._finish()
+        while self._waiting and self._waiting[0] < key:
+            self._begin(self._waiting.pop(0))
+            self._finish()
+        if self._waiting and self._waiting[0] == key:
+            self._waiting.pop(0)
+        self._begin(key)
+
+    def _begin(self, key: SectionKey) -> None:
+        channel, major, measure = self._key = key
+        folder = self._plan.folders[f"{channel}/{major}"]
+        if not measure:
+            base = self._lines(folder.base, "folder")
+            self._section = FolderSection(
+                folder.folder,
+                open_file=self._output.open,
+                base=base,
+                base_tree=self._base_tree(folder),
+            )
+            return
+        self._section = MeasureSection(
+            folder.folder,
+            measure,
+            open_file=self._output.open,
+            definitions=self._definitions,
+            tree=self._tree_of(folder),
+            base=self._lines(folder.base, f"measures/{measure}"),
+        )
+
+    def _finish(self) -> None:
+        if self._section is not None:
+            self._results[self._key] = self._section.close()
+            self._section = None
+
+    def _carried_over(self) -> list[SectionKey]:
+        """Every section that must come from this task, whatever the blocks hold."""
+        keys: list[SectionKey] = []
+        for name, folder in self._plan.folders.items():
+            channel, _, major = name.partition("/")
+            measures = (
+                []
+                if folder.base is None
+                else _read_json(self._output.store, f"{folder.base}/state/measures.json")
+            )
+            keys += [(channel, major, measure) for measure in ["", *measures]]
+        return sorted(key for key in keys if self._output.takes(key))
+
+    def _lines(self, base: str | None, name: str) -> Iterator[tuple[tuple, Any]] | None:
+        if base is None:
+            return None
+        try:
+            stream = self._output.store.open(f"{base}/state/{name}.jsonl.gz")
+        except ObjectMissing:
+            return None  # a measure that is new
+        return read_lines(stream)
+
+    def _base_tree(self, folder: FolderPlan) -> Mapping[str, Any] | None:
+        if folder.base is None:
+            return None
+        return _read_json(self._output.store, f"{folder.base}/filter-tree.json")
+
+    def _tree_of(self, folder: FolderPlan) -> FilterTree:
+        if self._tree is None or self._tree[0] != folder.folder:
+            self._tree = folder.folder, FilterTree(self._base_tree(folder))
+        return self._tree[1]
+
+
+def _read_json(store: Store, name: str) -> Any:
+    try:
+        return msgspec.json.decode(store.read(name))
+    except msgspec.DecodeError as error:
+        raise FormatError(f"{name} in {store.url} is damaged ({error}); --rebuild") from None
+
+
+def publish(output: Store, plan: UpdatePlan, commits: Commits) -> str:
+    """Finish the new folders, make them the live ones, and tell the person. Repeatable.
+
+    Raises PlanAgain when another update was first.
+    """
+    results: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for (channel, major, measure), result in commits.results():
+        results[f"{channel}/{major}"][measure] = result
+    unread: dict[str, list[str]] = defaultdict(list)
+    for block in commits.unread:
+        place = None if block.dimensions is None else place_of(block.dimensions)
+        if isinstance(place, Place):
+            unread[f"{place.channel}/{place.major}"].append(block.key)
+    told = []
+    for key, folder in plan.folders.items():
+        measures = results[key]
+        covered = measures.pop("")
+        finish_folder(output, folder, plan, measures, covered, unread[key])
+        told.append(_told(key, folder.folder, measures, covered))
+    swap(output, plan)
+    write_root_lists(output, [block.key for block in commits.unread])
+    remove_old(output, plan)
+    covered = commits.report["blocks"]["covered"]
+    if covered:
+        told.append(f"Already published, so not read again: {covered:,} blocks.")
+    if not plan.folders:
+        told.append("Nothing new to publish.")
+    return "\n".join(told)
+
+
+def _told(key: str, folder: str, measures: Mapping[str, Any], covered: Mapping[str, Any]) -> str:
+    left_out = {name: one["left_out"] for name, one in measures.items() if one["left_out"]}
+    mismatches = [one["mismatch"] for one in measures.values() if one["mismatch"]]
+    text = (
+        f"Published {key} to {folder}: {len(measures) - len(left_out):,} measures of "
+        f"{covered['records']['read']:,} records in {covered['blocks']['processed']:,} blocks."
+    )
+    if left_out:
+        text += f" Left out: {_some(left_out)} (coverage.json says why)."
+    if mismatches:
+        text += (
+            f" Arrays of other lengths left out of {len(mismatches):,} measures (coverage.json)."
+        )
+    return text
+
+
+def _some(names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - NAMES_TOLD:,} more" if len(names) > NAMES_TOLD else ""
+    return ", ".join(names[:NAMES_TOLD]) + more
