@@ -89,6 +89,13 @@ def run_attempt(attempt: Attempt) -> Commit:
 
     Raises what the analysis raises, and RetryElsewhere when a store fails.
     """
+    try:
+        return _run(attempt)
+    except PlanAgain as error:
+        return Commit(attempt.task.id, attempt.name, [], again=str(error))
+
+
+def _run(attempt: Attempt) -> Commit:
     start = time.monotonic()
     task = attempt.task
     plan = layout.plan_name(task.job, task.stage)
@@ -102,9 +109,8 @@ def run_attempt(attempt: Attempt) -> Commit:
     pairs = spills = 0
     files: dict[str, int] = {}
     if task.kind == "publish":
-        said, again = _publish(attempt, analysis, line)
-        seconds = time.monotonic() - start
-        return Commit(task.id, attempt.name, [], seconds=seconds, said=said, again=again)
+        said = _publish(attempt, analysis, line)
+        return Commit(task.id, attempt.name, [], seconds=time.monotonic() - start, said=said)
     if task.kind == "reduce":
         span, files = _reduce(attempt, analysis, line)
         spans = [span]
@@ -198,8 +204,8 @@ def _place(attempt: Attempt, line: dict) -> None:
         copy_between(attempt.store, source, output, name, attempt.moved)
 
 
-def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[str, str]:
-    """Let the analysis publish: what it says, and why the job must be planned anew, if so."""
+def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> str:
+    """Let the analysis publish; returns what it says."""
     spec, covered = attempt.job.spec, line["coverage"]
     output = open_store(spec.output)
 
@@ -208,10 +214,7 @@ def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[str, str
             attempt.moved()
             yield item
 
-    try:
-        said = analysis.publish(output, Commits(covered, unread_blocks(spec, covered), results))
-    except PlanAgain as error:
-        return "", str(error)
+    said = analysis.publish(output, Commits(covered, unread_blocks(spec, covered), results))
     if not isinstance(said, str | None):
         raise AnalysisError(
             f"{type(analysis).__name__}.publish returned a {type(said).__name__}; it may return a "
@@ -220,7 +223,7 @@ def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[str, str
     if spec.document:
         with attempt.store.create(attempt.result) as out:
             analysis.document(output, out)
-    return said or "", ""
+    return said or ""
 
 
 def _results(attempt: Attempt, runs: list[RunRef]) -> Iterator[tuple[bytes, Item]]:

@@ -188,7 +188,7 @@ def run_stages(conduct: Conduct, spec: JobSpec) -> End:
     except Ended:
         return read_end(store, spec.job) or End(EndState.CANCELLED, "the job was removed", 1)
     except JobError as error:
-        return write_end(store, spec.job, End(EndState.FAILED, str(error), type(error).exit_code))
+        return write_end(store, spec.job, failed(error))
 
 
 def recall(conduct: Conduct, spec: JobSpec) -> None:
@@ -208,12 +208,11 @@ def publish(conduct: Conduct, spec: JobSpec) -> End:
         run_stage(conduct, spec, placing)
         plan_stage(conduct, spec, publishing, [publish_line(covered_by(conduct, spec))])
         run_stage(conduct, spec, publishing)
-        again = conduct.commits[publishing][0].again
-        end = End(EndState.FAILED, again, 1, again=True) if again else End(EndState.DONE)
+        end = End(EndState.DONE)
     except Ended:
         return read_end(store, spec.job) or End(EndState.CANCELLED, "the job was removed", 1)
     except JobError as error:
-        end = End(EndState.FAILED, str(error), type(error).exit_code)
+        end = failed(error)
     return write_published(store, spec.job, end)
 
 
@@ -295,6 +294,8 @@ def run_stage(conduct: Conduct, spec: JobSpec, stage: str) -> None:
         if number is None or number in commits:
             return
         commits[number] = commit = read_commit(store, job, task)
+        if commit.again:
+            raise PlanAgain(commit.again)
         waiting.discard(number)
         conduct.observer.committed(commit)
         running.add(commit.tally)
@@ -428,6 +429,12 @@ def stage_tally(conduct: Conduct, stage: str) -> Tally:
 
 
 # Ending
+
+
+def failed(error: JobError) -> End:
+    """The end of a job that fails with this error."""
+    again = isinstance(error, PlanAgain)
+    return End(EndState.FAILED, str(error), type(error).exit_code, again)
 
 
 def failure_of(end: End) -> JobError:

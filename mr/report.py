@@ -11,6 +11,7 @@ from mr.job import Conduct, End, EndState, covered_by
 from mr.spec import JobSpec
 from mr.state import read_state
 from mr.store import Store
+from mr.text import counted
 
 #: Counters that a summary shows; the report has all.
 COUNTERS_SHOWN = 20
@@ -87,11 +88,6 @@ def summary(report: dict[str, Any]) -> str:
     if len(report["counters"]) > COUNTERS_SHOWN:
         text += f"\n  ... {len(report['counters']) - COUNTERS_SHOWN} more counters (see --report)"
     return text
-
-
-def counted(count: int, thing: str) -> str:
-    """A number of things in words: `1 block`, `2,000 blocks`."""
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
 
 
 def _allows_all(selection: dict[str, Any]) -> bool:

@@ -13,3 +13,8 @@ def is_utf8(text: str) -> bool:
 def utf8(text: str) -> bytes:
     r"""Return UTF-8; a lone surrogate, which has none, is written as its escape, \udc80 say."""
     return text.encode("utf-8", "backslashreplace")
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things in words: `1 block`, `2,000 blocks`."""
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")

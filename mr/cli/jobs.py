@@ -18,8 +18,8 @@ def command(jobs: tuple[str, ...], clean: bool, **options) -> None:
     from mr.errors import UsageError
     from mr.jobs import INTERRUPTED, RUNNING, UNREADABLE, list_jobs, remove_job
     from mr.launch import open_job_store
-    from mr.report import counted
     from mr.scratch import sweep_scratch
+    from mr.text import counted
 
     settings = load_settings({"store": options["store"]})
     store = open_job_store(settings.store)

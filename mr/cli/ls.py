@@ -13,8 +13,8 @@ def command(by: tuple[str, ...], each: bool, **options) -> None:
     """Show what every INPUT holds by dimension: blocks, compressed bytes, and dates."""
     from mr.blocks import list_blocks
     from mr.errors import UsageError
-    from mr.report import counted
     from mr.schema import load_filter, load_schema
+    from mr.text import counted
 
     listed = read_input_list(options["input_list"])
     need_inputs(options["inputs"], listed)

@@ -23,7 +23,7 @@ from mr.job import End, EndState, failure_of
 from mr.parts import read_result, result_parts
 from mr.plans import open_plan
 from mr.progress import Display
-from mr.report import counted, summary
+from mr.report import summary
 from mr.results import (
     FORMATS,
     check_output,
@@ -35,6 +35,7 @@ from mr.results import (
 from mr.scratch import scratch_folder
 from mr.spec import JobSpec
 from mr.store import Store
+from mr.text import counted
 
 #: Endings of results that no block has, not even one of plain text.
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")

@@ -195,14 +195,23 @@ def layouts(cells: Iterable[Cell]) -> list[Layout]:
     Of several layouts of one build the longer counts as newer. Submissions are those of the given
     cells: a submission that stands in two of them counts twice.
     """
+    return merge_layouts(
+        Layout(sums.build, buckets, sums.revision, sums.submissions)
+        for cell in cells
+        for buckets, sums in cell.by_buckets.items()
+    )
+
+
+def merge_layouts(many: Iterable[Layout]) -> list[Layout]:
+    """Return one layout for each number of buckets among many, the newest build's first."""
     found: dict[int, Layout] = {}
-    for cell in cells:
-        for buckets, sums in cell.by_buckets.items():
-            build, revision, submissions = sums.build, sums.revision, sums.submissions
-            if (known := found.get(buckets)) is not None:
-                build, revision = max((build, revision), (known.build, known.revision))
-                submissions += known.submissions
-            found[buckets] = Layout(build, buckets, revision, submissions)
+    for one in many:
+        known = found.get(one.buckets)
+        if known is not None:
+            build, revision = max((one.build, one.revision), (known.build, known.revision))
+            submissions = one.submissions + known.submissions
+            one = Layout(build, one.buckets, revision, submissions)
+        found[one.buckets] = one
     return sorted(found.values(), reverse=True)
 
 
@@ -309,7 +318,14 @@ def to_json(cell: Cell) -> str:
 def from_json(text: str | bytes) -> Cell:
     """Return the cell that `to_json` gave. Raises FormatError if it cannot have."""
     try:
-        rows = json.loads(text)
+        return from_rows(json.loads(text))
+    except ValueError as error:
+        raise FormatError(f"this is not the JSON of a histogram's sums ({error})") from error
+
+
+def from_rows(rows: Any) -> Cell:
+    """Return the cell that `to_json` gave, whose JSON was read already. Raises FormatError."""
+    try:
         return _cell(
             (build, revision, submissions, tuple(map(_partial_of_json, statistics)), counts)
             for build, revision, submissions, statistics, counts in rows

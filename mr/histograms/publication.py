@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-import msgspec
-
-from mr.errors import FormatError, ObjectMissing
+from mr.errors import FormatError, ObjectMissing, PlanAgain
 from mr.histograms.definitions import Definitions
-from mr.histograms.entries import combined, read_lines
+from mr.histograms.entries import Suffix, Value, read_entries, total
 from mr.histograms.filters import FilterTree
+from mr.histograms.folders import measures_name, read_info, read_json, state_name
 from mr.histograms.placing import Place, place_of
 from mr.histograms.sections import FolderSection, MeasureSection
 from mr.histograms.swapping import finish_folder, remove_old, swap, write_root_lists
@@ -17,6 +17,7 @@ from mr.histograms.updates import FolderPlan, UpdatePlan
 from mr.publishing import Commits
 from mr.reducing import ReduceOutput
 from mr.store import Store
+from mr.text import counted
 
 #: Measures whose names are told to a person; coverage.json has all.
 NAMES_TOLD = 20
@@ -36,6 +37,8 @@ class Sections:
         self._plan = plan
         self._definitions = definitions
         self._output = output
+        #: By version, the measures that the base folder has a state of.
+        self._known = {key: self._measures(folder) for key, folder in plan.folders.items()}
         self._waiting = self._carried_over()
         self._key: SectionKey | None = None
         self._section: FolderSection | MeasureSection | None = None
@@ -47,7 +50,7 @@ class Sections:
         """Take all values of the next key."""
         if key[:3] != self._key:
             self._turn_to(key[:3])
-        self._section.add(key[3:], combined(key, values))
+        self._section.add(key[3:], total(key[3:], values))
 
     def close(self) -> Iterator[tuple[SectionKey, dict[str, Any]]]:
         """Finish everything, and yield what became of each section."""
@@ -70,11 +73,10 @@ class Sections:
         channel, major, measure = self._key = key
         folder = self._plan.folders[f"{channel}/{major}"]
         if not measure:
-            base = self._lines(folder.base, "folder")
             self._section = FolderSection(
                 folder.folder,
                 open_file=self._output.open,
-                base=base,
+                base=self._base(folder, ""),
                 base_tree=self._base_tree(folder),
             )
             return
@@ -84,7 +86,7 @@ class Sections:
             open_file=self._output.open,
             definitions=self._definitions,
             tree=self._tree_of(folder),
-            base=self._lines(folder.base, f"measures/{measure}"),
+            base=self._base(folder, measure),
         )
 
     def _finish(self) -> None:
@@ -92,44 +94,50 @@ class Sections:
             self._results[self._key] = self._section.close()
             self._section = None
 
+    def _measures(self, folder: FolderPlan) -> frozenset[str]:
+        if folder.base is None:
+            return frozenset()
+        with self._base_is_there(folder):
+            return frozenset(read_json(self._output.store, measures_name(folder.base)))
+
     def _carried_over(self) -> list[SectionKey]:
         """Every section that must come from this task, whatever the blocks hold."""
-        keys: list[SectionKey] = []
-        for name, folder in self._plan.folders.items():
-            channel, _, major = name.partition("/")
-            measures = (
-                []
-                if folder.base is None
-                else _read_json(self._output.store, f"{folder.base}/state/measures.json")
-            )
-            keys += [(channel, major, measure) for measure in ["", *measures]]
+        keys = (
+            (*version.split("/"), measure)
+            for version, measures in self._known.items()
+            for measure in ("", *measures)
+        )
         return sorted(key for key in keys if self._output.takes(key))
 
-    def _lines(self, base: str | None, name: str) -> Iterator[tuple[tuple, Any]] | None:
-        if base is None:
-            return None
-        try:
-            stream = self._output.store.open(f"{base}/state/{name}.jsonl.gz")
-        except ObjectMissing:
-            return None  # a measure that is new
-        return read_lines(stream)
+    def _base(self, folder: FolderPlan, measure: str) -> Iterable[tuple[Suffix, Value]]:
+        """The entries of a section of the base folder; none of one that is new."""
+        if folder.base is None or (measure and measure not in self._known[folder.key]):
+            return ()
+        name = state_name(folder.base, measure)
+        with self._base_is_there(folder):
+            return read_entries(self._output.store.open(name), name)
 
     def _base_tree(self, folder: FolderPlan) -> Mapping[str, Any] | None:
         if folder.base is None:
             return None
-        return _read_json(self._output.store, f"{folder.base}/filter-tree.json")
+        with self._base_is_there(folder):
+            return read_json(self._output.store, f"{folder.base}/filter-tree.json")
+
+    @contextmanager
+    def _base_is_there(self, folder: FolderPlan) -> Iterator[None]:
+        """Tell a base that later updates have removed from one that is damaged."""
+        store = self._output.store
+        try:
+            yield
+        except ObjectMissing as error:
+            if read_info(store, folder.base) is None:
+                raise PlanAgain(f"{folder.base} in {store.url} was removed meanwhile.") from None
+            raise FormatError(f"{error}; --rebuild publishes afresh.") from None
 
     def _tree_of(self, folder: FolderPlan) -> FilterTree:
         if self._tree is None or self._tree[0] != folder.folder:
             self._tree = folder.folder, FilterTree(self._base_tree(folder))
         return self._tree[1]
-
-
-def _read_json(store: Store, name: str) -> Any:
-    try:
-        return msgspec.json.decode(store.read(name))
-    except msgspec.DecodeError as error:
-        raise FormatError(f"{name} in {store.url} is damaged ({error}); --rebuild") from None
 
 
 def publish(output: Store, plan: UpdatePlan, commits: Commits) -> str:
@@ -156,7 +164,7 @@ def publish(output: Store, plan: UpdatePlan, commits: Commits) -> str:
     remove_old(output, plan)
     covered = commits.report["blocks"]["covered"]
     if covered:
-        told.append(f"Already published, so not read again: {covered:,} blocks.")
+        told.append(f"Published already, so not read again: {counted(covered, 'block')}.")
     if not plan.folders:
         told.append("Nothing new to publish.")
     return "\n".join(told)
@@ -166,14 +174,16 @@ def _told(key: str, folder: str, measures: Mapping[str, Any], covered: Mapping[s
     left_out = {name: one["left_out"] for name, one in measures.items() if one["left_out"]}
     mismatches = [one["mismatch"] for one in measures.values() if one["mismatch"]]
     text = (
-        f"Published {key} to {folder}: {len(measures) - len(left_out):,} measures of "
-        f"{covered['records']['read']:,} records in {covered['blocks']['processed']:,} blocks."
+        f"Published {key} to {folder}: {counted(len(measures) - len(left_out), 'measure')} of "
+        f"{counted(covered['records']['read'], 'record')} in "
+        f"{counted(covered['blocks']['processed'], 'block')}."
     )
     if left_out:
         text += f" Left out: {_some(left_out)} (coverage.json says why)."
     if mismatches:
         text += (
-            f" Arrays of other lengths left out of {len(mismatches):,} measures (coverage.json)."
+            " Arrays of other lengths than the newest build's are left out of "
+            f"{counted(len(mismatches), 'measure')} (coverage.json says which)."
         )
     return text
 

@@ -1,0 +1,101 @@
+"""Merged histograms: the folder that a dashboard reads.
+
+Output: published files, for each channel and major version a folder; and for each measure of it
+what was published, or why it was not. `-o FOLDER/` adds to what is published there: blocks that
+are in already are not read again. `-o FILE.json` gives everything as one document.
+"""
+
+from collections import Counter
+
+from mr import Analysis
+from mr.histograms.definitions import Definitions
+from mr.histograms.document import write_document
+from mr.histograms.entries import BLOCK, SKIP, combined, drained
+from mr.histograms.gathering import BlockSums
+from mr.histograms.placing import place_of
+from mr.histograms.publication import Sections, publish
+from mr.histograms.updates import UpdatePlan, plan_update
+
+#: Cells of one block that are held at a time: some tens of MB.
+MOST_CELLS = 20_000
+
+
+class Histograms(Analysis):
+    """Adds up every histogram and simple measure by version, date and filter path."""
+
+    #: Files of histogram definitions, each `[REVISION=]FILE`; none are those of the package.
+    definitions = ()
+    #: Whether to start afresh instead of adding to what is published.
+    rebuild = False
+    #: How many earlier folders of a version to keep.
+    keep = 1
+
+    def prepare(self, blocks, output):
+        """Choose the new folders, and leave out the blocks that are published already."""
+        definitions = Definitions.load(self.definitions)
+        plan = plan_update(blocks, output, rebuild=self.rebuild, keep=self.keep)
+        return {"definitions": definitions.to_json(), "plan": plan.to_json()}
+
+    def map_block(self, block):
+        """Add up a block, whose path tells all but the record's part of the filter path."""
+        place = place_of(block.dimensions)
+        skipped = Counter()
+
+        def skip(reason, measure):
+            skipped[reason, measure] += 1
+
+        sums = BlockSums(place.build, skip)
+        records = without_path = 0
+        for record in block.records():
+            records += 1
+            without_path += not sums.add_record(record.payload)
+            if len(sums) > MOST_CELLS:
+                yield from drained(place, sums)
+        yield from drained(place, sums)
+        folder = place.channel, place.major, ""
+        for (reason, measure), times in skipped.items():
+            yield (*folder, SKIP, reason, measure), times
+        yield (
+            (*folder, BLOCK, block.key),
+            [
+                block.size,
+                block.tag,
+                block.store_url,
+                place.build_date,
+                place.path_submission_date,
+                records,
+                block.bad_records,
+                without_path,
+                block.damage,
+            ],
+        )
+
+    def combine(self, key, values):
+        """Add up."""
+        yield key, combined(key, values)
+
+    def partition_key(self, key):
+        """All of one measure of one version is written by one reducer."""
+        return key[:3]
+
+    def setup_reduce(self, output):
+        """Begin with the sections of the folders that this reducer is to write."""
+        plan = UpdatePlan.from_json(self.prepared["plan"])
+        definitions = Definitions.from_json(self.prepared["definitions"])
+        self._sections = Sections(plan, definitions, output)
+
+    def reduce(self, key, values):
+        """Add up, into the files of its section."""
+        self._sections.add(key, values)
+
+    def finish_reduce(self):
+        """Tell what became of each section."""
+        yield from self._sections.close()
+
+    def publish(self, output, commits):
+        """Make the new folders the live ones."""
+        return publish(output, UpdatePlan.from_json(self.prepared["plan"]), commits)
+
+    def document(self, output, file):
+        """Write everything as one JSON document."""
+        write_document(output, file)

@@ -1,0 +1,143 @@
+"""A published folder's own files: their names, and what a folder says of itself.
+
+    versions.json                     "<channel>/<major>" to the live folder
+    FILES_PROCESSED, FILES_MISSING    keys of blocks, a line each: copies, for people and programs
+    <folder>/state/claim.json         somebody has chosen this name
+    <folder>/state/folder.json        what the folder is: there once it is complete
+
+A folder never changes once it is complete.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import takewhile
+from typing import Any
+
+import msgspec
+
+from mr.errors import FormatError, ObjectMissing, UsageError
+from mr.histograms.entries import BLOCK, read_entries
+from mr.histograms.placing import NAME
+from mr.store import Store
+
+VERSIONS = "versions.json"
+PROCESSED, MISSING = "FILES_PROCESSED", "FILES_MISSING"
+
+#: The only version of a folder's state that this code writes and reads.
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FolderInfo:
+    """What a complete folder says of itself."""
+
+    version: int
+    #: "<channel>/<major>".
+    key: str
+    folder: str
+    #: The folder that it was built on, and all that went before, newest first.
+    base: str | None
+    chain: tuple[str, ...]
+    #: The filter (its JSON form) and the share of records that it was made with.
+    filter: Mapping[str, Any]
+    sample: float | None
+
+
+def claim_name(folder: str) -> str:
+    """Where a folder's name is claimed."""
+    return f"{folder}/state/claim.json"
+
+
+def info_name(folder: str) -> str:
+    """Where a folder says what it is."""
+    return f"{folder}/state/folder.json"
+
+
+def state_name(folder: str, measure: str = "") -> str:
+    """Where a section's state lies; without a measure the folder's own."""
+    name = f"measures/{measure}" if measure else "folder"
+    return f"{folder}/state/{name}.jsonl.gz"
+
+
+def measures_name(folder: str) -> str:
+    """Where all measures stand that have a state."""
+    return f"{folder}/state/measures.json"
+
+
+def write_json(output: Store, name: str, value: Any) -> None:
+    """Write a small JSON file."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    output.write(name, text.encode("utf-8"))
+
+
+def read_json(output: Store, name: str) -> Any:
+    """Read a small JSON file. Raises ObjectMissing, FormatError."""
+    try:
+        return json.loads(output.read(name))
+    except ValueError as error:
+        raise FormatError(f"{output.url}/{name} is damaged: {error}.") from None
+
+
+def read_versions(output: Store) -> tuple[dict[str, str], str | None]:
+    """The live folders by version, and the file's tag; no file is no versions and None.
+
+    Raises UsageError for a file that is not of the form.
+    """
+    entry = output.stat(VERSIONS)
+    if entry is None:
+        return {}, None
+    where = f"{output.url}/{VERSIONS}"
+    try:
+        versions = json.loads(output.read(VERSIONS, tag=entry.tag))
+    except ValueError as error:
+        raise UsageError(f"{where} is no JSON ({error}): mend it, or publish elsewhere.") from None
+    if not isinstance(versions, dict):
+        raise UsageError(f"{where} is no JSON object: mend it, or publish elsewhere.")
+    for key, folder in versions.items():
+        channel, _, major = key.partition("/")
+        if not (is_name(channel) and is_name(major) and is_name(folder)):
+            raise UsageError(
+                f"{where}: {key!r}: {folder!r} is not <channel>/<version> and a folder's name; "
+                "mend it, or publish elsewhere."
+            )
+    return versions, entry.tag
+
+
+def is_name(text: Any) -> bool:
+    """Whether text may be part of a published object's name."""
+    return isinstance(text, str) and NAME.fullmatch(text) is not None and text.strip(".") != ""
+
+
+def read_info(output: Store, folder: str) -> FolderInfo | None:
+    """What a folder says of itself; None if it does not (it is not ours, or not complete).
+
+    Raises FormatError for one of another version of this package.
+    """
+    try:
+        data = output.read(info_name(folder))
+    except ObjectMissing:
+        return None
+    try:
+        info = msgspec.json.decode(data, type=FolderInfo)
+    except msgspec.DecodeError as error:
+        raise FormatError(f"{output.url}/{info_name(folder)} is damaged: {error}.") from None
+    if info.version != STATE_VERSION:
+        raise FormatError(
+            f"{output.url}/{folder} was published by another version of mr-telemetry "
+            f"({info.version}); --rebuild publishes afresh."
+        )
+    return info
+
+
+def write_info(output: Store, info: FolderInfo) -> None:
+    """Declare a folder complete."""
+    write_json(output, info_name(info.folder), asdict(info))
+
+
+def processed_blocks(output: Store, folder: str) -> Iterator[tuple[str, list]]:
+    """Yield key and entry of each block that a folder holds, in the order of their keys."""
+    name = state_name(folder)
+    entries = read_entries(output.open(name), f"{output.url}/{name}")
+    for suffix, value in takewhile(lambda entry: entry[0][0] == BLOCK, entries):
+        yield suffix[1], value

@@ -1,0 +1,250 @@
+"""Sections: what one reducer writes of one measure, or of a folder as a whole.
+
+A section takes its entries in the order of their suffixes, joins them with those of the base
+folder's state, and writes files as it goes: one cell is in memory at a time, whatever their number.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO
+
+from mr.histograms.definitions import Definition, Definitions
+from mr.histograms.entries import (
+    BLOCK,
+    BY_BUILD,
+    BY_SUBMISSION,
+    PATH,
+    StateWriter,
+    Suffix,
+    Value,
+    plus,
+)
+from mr.histograms.filters import FilterTree, Path
+from mr.histograms.merging import Cell, Layout, mismatch, published
+
+#: Items of a published array after its buckets, without the filter's id.
+_AFTER_BUCKETS = 6
+
+#: Begins a file of this name.
+OpenFile = Callable[[str], BinaryIO]
+
+_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class _Section:
+    """Joins what is added with the base, and hands each entry once to `_take`."""
+
+    def __init__(self, base: Iterable[tuple[Suffix, Value]]) -> None:
+        self._base: Iterator[tuple[Suffix, Value]] = iter(base)
+        self._next = next(self._base, None)
+
+    def add(self, suffix: Suffix, value: Value) -> None:
+        """Take the next entry."""
+        while self._next is not None and self._next[0] < suffix:
+            self._take_base()
+        if self._next is not None and self._next[0] == suffix:
+            value = plus(suffix, self._next[1], value)
+            self._next = next(self._base, None)
+        self._take(suffix, value)
+
+    def close(self) -> dict[str, Any]:
+        """Finish the files, and tell what became of the section as JSON values."""
+        while self._next is not None:
+            self._take_base()
+        return self._finish()
+
+    def _take_base(self) -> None:
+        self._take(*self._next)
+        self._next = next(self._base, None)
+
+    def _take(self, suffix: Suffix, value: Value) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class MeasureSection(_Section):
+    """One measure of one version: its two date files, if they are published, and its state.
+
+    The buckets of the newest build by build date decide which arrays are published, and the
+    definition that has as many of them which definition is.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        measure: str,
+        *,
+        open_file: OpenFile,
+        definitions: Definitions,
+        tree: FilterTree,
+        base: Iterable[tuple[Suffix, Value]] = (),
+    ) -> None:
+        super().__init__(base)
+        self._folder = folder
+        self._measure = measure
+        self._open_file = open_file
+        self._definitions = definitions
+        self._tree = tree
+        self._state = StateWriter(open_file(f"{folder}/state/measures/{measure}.jsonl.gz"))
+        self._layouts: list[Layout] = []
+        self._definition: Definition | None = None
+        self._files: dict[int, DateFile] = {}
+
+    def _take(self, suffix: Suffix, value: Value) -> None:
+        self._state.write(suffix, value)
+        if not suffix:
+            self._begin(value)
+            return
+        kind, date, *path = suffix
+        file = self._files.get(kind)
+        if file is not None:
+            self._add_row(file, date, tuple(path), value)
+
+    def _begin(self, layouts: list[Layout]) -> None:
+        self._layouts = layouts
+        newest = layouts[0]
+        self._definition = self._definitions.with_length(
+            self._measure, newest.buckets, newest.revision
+        )
+        if self._definition is not None:
+            stem = f"{self._folder}/{self._measure}"
+            self._files = {
+                BY_BUILD: DateFile(self._open_file(f"{stem}-by-build-date.json")),
+                BY_SUBMISSION: DateFile(self._open_file(f"{stem}-by-submission-date.json")),
+            }
+
+    def _add_row(self, file: "DateFile", date: str, path: Path, cell: Cell) -> None:
+        row = published(cell, self._layouts[0].buckets)
+        if row is not None:
+            row.append(self._tree.id_of(path))
+            file.add(date, row)
+
+    def _finish(self) -> dict[str, Any]:
+        self._state.close()
+        for file in self._files.values():
+            file.close()
+        newest = self._layouts[0]
+        different = mismatch(self._measure, self._layouts)
+        return {
+            "definition": None if self._definition is None else self._definition.to_json(),
+            "revision": {
+                "revision": newest.revision,
+                "buildId": newest.build,
+                "length": newest.buckets + _AFTER_BUCKETS,
+            },
+            "left_out": self._why_left_out() if self._definition is None else None,
+            "mismatch": None if different is None else str(different),
+        }
+
+    def _why_left_out(self) -> str:
+        newest = self._layouts[0]
+        other = self._definitions.lookup(self._measure, newest.revision)
+        if other is None:
+            return self._definitions.why_missing(self._measure, newest.revision)
+        return (
+            f"its arrays have {newest.buckets} buckets in the newest build, {newest.build}, and "
+            f"its definition has {other.buckets}"
+        )
+
+
+class DateFile:
+    """A published file of rows by date, written as the rows come: sorted by date."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._date: str | None = None
+
+    def add(self, date: str, row: list[int | float]) -> None:
+        """Write the next row."""
+        if date == self._date:
+            before = ","
+        else:
+            before = ("{" if self._date is None else "],") + f'"{date}":['
+            self._date = date
+        self._file.write(f"{before}{_json(row)}".encode())
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.write(b"{}" if self._date is None else b"]}")
+        self._file.close()
+
+
+class FolderSection(_Section):
+    """What a folder has beside its measures: its blocks, its filters, what they cover."""
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        open_file: OpenFile,
+        base: Iterable[tuple[Suffix, Value]] = (),
+        base_tree: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(base)
+        self._state = StateWriter(open_file(f"{folder}/state/folder.jsonl.gz"))
+        self._blocks = open_file(f"{folder}/FILES_PROCESSED")
+        self._tree_file = open_file(f"{folder}/filter-tree.json")
+        self._tree = FilterTree(base_tree)
+        self._covered = Covered()
+
+    def _take(self, suffix: Suffix, value: Value) -> None:
+        self._state.write(suffix, value)
+        kind, *rest = suffix
+        if kind == BLOCK:
+            (key,) = rest
+            self._blocks.write(f"{key}\n".encode())
+            self._covered.add_block(key, value)
+        elif kind == PATH:
+            self._tree.add(tuple(rest))
+        else:
+            reason, measure = rest
+            self._covered.skipped[reason][measure] = value
+
+    def _finish(self) -> dict[str, Any]:
+        self._state.close()
+        self._blocks.close()
+        self._tree_file.write(_json(self._tree.to_json()).encode())
+        self._tree_file.close()
+        return self._covered.to_json()
+
+
+class Covered:
+    """Blocks and records of a folder, in all and by date."""
+
+    def __init__(self) -> None:
+        self._blocks = 0
+        self._bad_blocks: list[dict[str, str]] = []
+        self._records = {"read": 0, "bad": 0, "left_out": 0}
+        self._dates: tuple[dict[str, dict[str, int]], ...] = ({}, {})
+        #: Reason, then measure, to how often it was left out.
+        self.skipped: dict[str, dict[str, int]] = defaultdict(dict)
+
+    def add_block(self, key: str, value: list) -> None:
+        """Count a block: what its entry says."""
+        _size, _tag, _store, built, submitted, records, bad, left_out, damage = value
+        self._blocks += 1
+        if damage is not None:
+            self._bad_blocks.append({"block": key, "reason": damage})
+        self._records["read"] += records
+        self._records["bad"] += bad
+        self._records["left_out"] += left_out
+        for dates, date in zip(self._dates, (built, submitted), strict=True):
+            if date:
+                day = dates.setdefault(date, {"blocks": 0, "records": 0, "bad_records": 0})
+                day["blocks"] += 1
+                day["records"] += records
+                day["bad_records"] += bad
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of coverage.json that blocks and records make."""
+        by_build, by_submission = (dict(sorted(dates.items())) for dates in self._dates)
+        return {
+            "blocks": {"processed": self._blocks, "bad": self._bad_blocks},
+            "records": self._records,
+            "by_build_date": by_build,
+            "by_submission_date": by_submission,
+            "skipped": {reason: dict(found) for reason, found in self.skipped.items()},
+        }
