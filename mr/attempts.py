@@ -5,6 +5,7 @@ Nothing here decides that the output counts: that is the commit's part.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from mr.reducing import reduce_runs
 from mr.runs import Entry, RunWriter, Span, read_run
 from mr.shuffle import ItemSink, MapBuffer, combiner
 from mr.spec import JobSpec, RunRef, Step, line_blocks, line_runs, read_spec
-from mr.staging import StagedFiles, copy_between
+from mr.staging import StagedFiles, place_files
 from mr.store import Store
 from mr.stores import open_store
 from mr.tasks import Task
@@ -75,9 +76,10 @@ class Attempt:
         """Where its part of the result goes."""
         return layout.result_name(self.task.job, self.task.id, self.name)
 
-    def file(self, number: int) -> str:
-        """Where one of its files goes until it is put in place."""
-        return layout.file_name(self.task.job, self.task.id, self.name, number)
+    @property
+    def files(self) -> str:
+        """Where its files go until they are put in place."""
+        return layout.files_name(self.task.job, self.task.id, self.name)
 
     def moved(self) -> None:
         """Show that the attempt goes on."""
@@ -107,7 +109,7 @@ def _run(attempt: Attempt) -> Commit:
     analysis.prepared = attempt.job.prepared
     analysis.setup()
     pairs = spills = 0
-    files: dict[str, int] = {}
+    files: dict[str, Span] = {}
     if task.kind == "publish":
         said = _publish(attempt, analysis, line)
         return Commit(task.id, attempt.name, [], seconds=time.monotonic() - start, said=said)
@@ -165,14 +167,16 @@ def _map_buffer(attempt: Attempt, analysis: Analysis) -> MapBuffer:
     )
 
 
-def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, dict[str, int]]:
+def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, dict[str, Span]]:
     partition, runs = line_runs(line)
     spec = attempt.job.spec
     output = _output(spec, attempt.task.step)
-    with (
-        attempt.store.create(attempt.result) as out,
-        StagedFiles(lambda number, _: attempt.store.create(attempt.file(number))) as files,
-    ):
+    with ExitStack() as stack:
+        out = stack.enter_context(attempt.store.create(attempt.result))
+        files = None
+        if output is not None:
+            packed = stack.enter_context(attempt.store.create(attempt.files))
+            files = stack.enter_context(StagedFiles(packed, attempt.folder))
         writer = RunWriter(out, attempt.moved)
         reduce_runs(
             analysis,
@@ -182,12 +186,12 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, dic
             attempt.folder,
             attempt.position,
             takes=takes_function(analysis, spec.reducers, partition),
-            files=None if output is None else files,
+            files=files,
             store=output,
             ordered=attempt.step.ordered,
             on_frame=attempt.moved,
         )
-    return Span(0, writer.written), files.numbers
+    return Span(0, writer.written), {} if files is None else files.spans
 
 
 def _output(spec: JobSpec, step: int) -> Store | None:
@@ -197,11 +201,15 @@ def _output(spec: JobSpec, step: int) -> Store | None:
 
 def _place(attempt: Attempt, line: dict) -> None:
     """Copy the files of one reduce task's commit to where they belong."""
-    output = open_store(attempt.job.spec.output)
-    commit = read_commit(attempt.store, attempt.task.job, line["task"])
-    for name, number in commit.files.items():
-        source = layout.file_name(attempt.task.job, commit.task, commit.attempt, number)
-        copy_between(attempt.store, source, output, name, attempt.moved)
+    store, job = attempt.store, attempt.task.job
+    commit = read_commit(store, job, line["task"])
+    name = layout.files_name(job, commit.task, commit.attempt)
+    place_files(
+        commit.files,
+        lambda start, end: store.open(name, start=start, end=end),
+        open_store(attempt.job.spec.output),
+        attempt.moved,
+    )
 
 
 def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> str:

@@ -26,8 +26,8 @@ class Commit:
     pairs: int = 0
     spills: int = 0
     seconds: float = 0.0
-    #: A reduce task's files: the name in the output, and the number of the object that holds it.
-    files: dict[str, int] = field(default_factory=dict)
+    #: A reduce task's files: the name in the output, and the place in the object that holds them.
+    files: dict[str, Span] = field(default_factory=dict)
     #: What publishing has to say to the person; and why the job is to be planned anew, if it is.
     said: str = ""
     again: str = ""

@@ -31,10 +31,10 @@ from mr.mapping import (
 )
 from mr.publishing import Commits, InputBlocks
 from mr.reducing import reduce_runs
-from mr.runs import Entry, RunWriter, Span, merge_runs, read_run
+from mr.runs import Entry, RunWriter, Span, merge_runs, read_run, unheard
 from mr.schema import Dimensions
 from mr.shuffle import COMBINE_VALUES, DEFAULT_BUFFER_BYTES, ItemSink, MapBuffer, combiner
-from mr.staging import StagedFiles
+from mr.staging import StagedFiles, place_files
 from mr.store import Store
 from mr.tally import Tally
 
@@ -275,8 +275,8 @@ class _Step:
                 if spans[partition].length
             ]
             writer = RunWriter(out)
-            # Nothing can be lost here, so files go where they belong at once.
-            with StagedFiles(lambda _, name: self._output.create(name)) as files:
+            packed = io.BytesIO()
+            with StagedFiles(packed, self._folder) as files:
                 reduce_runs(
                     analysis,
                     partition,
@@ -288,6 +288,11 @@ class _Step:
                     files=None if self._output is None else files,
                     store=self._output,
                     ordered=self._ordered,
+                )
+            if self._output is not None:
+                view = packed.getvalue()
+                place_files(
+                    files.spans, lambda a, b, v=view: io.BytesIO(v[a:b]), self._output, unheard
                 )
             self._tally.add(position.tally)
             parts.append(out.getvalue())

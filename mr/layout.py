@@ -6,7 +6,7 @@
     jobs/<job>/plans/<stage>               one line for each task of a stage, with an index
     jobs/<job>/runs/<task>/<attempt>       output of a map task: sorted runs, by partition
     jobs/<job>/results/<task>/<attempt>    result part of a reduce (or map-only) task
-    jobs/<job>/files/<task>/<attempt>/<n>  a file that a reduce task wrote, until it is put in place
+    jobs/<job>/files/<task>/<attempt>      files that a reduce task wrote, until they are in place
     jobs/<job>/commits/<task>              which attempt won, and all that a later step needs of it
     jobs/<job>/failures/<task>/<attempt>   one counted failure, as a capsule
     jobs/<job>/heartbeat                   the coordinator's last sign of life
@@ -90,9 +90,9 @@ def runs_prefix(job: str) -> str:
     return f"{job_prefix(job)}runs/"
 
 
-def file_name(job: str, task: str, attempt: str, number: int) -> str:
-    """Where an attempt at a reduce task puts one of its files until it is put in place."""
-    return f"{files_prefix(job)}{checked_id(task)}/{checked_id(attempt)}/{number:07d}"
+def files_name(job: str, task: str, attempt: str) -> str:
+    """Where an attempt at a reduce task puts its files until they are put in place."""
+    return f"{files_prefix(job)}{checked_id(task)}/{checked_id(attempt)}"
 
 
 def files_prefix(job: str) -> str:

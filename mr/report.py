@@ -54,6 +54,10 @@ def summary(report: dict[str, Any]) -> str:
     """What the result covers, in a sentence or two."""
     blocks, records = report["blocks"], report["records"]
     if not blocks["selected"] and not blocks["missing"]:
+        if blocks["covered"] or blocks["set_aside"]:
+            aside = counted(blocks["set_aside"], "block")
+            more = f"; {aside} set aside by the analysis (see --report)"
+            return "No block is new" + (f"{more}." if blocks["set_aside"] else ".")
         if _allows_all(report["filter"]):
             return "The input holds no blocks, so the result is empty."
         why = report["why_empty"]

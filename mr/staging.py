@@ -1,17 +1,24 @@
-"""Files that a reduce task writes: kept apart until its commit names them, then put in place."""
+"""Files that a reduce task writes: kept apart until its commit names them, then put in place.
+
+All files of an attempt lie in one object, one after the other: a reduce may write thousands, most
+of them small.
+"""
 
 import io
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
 
 from mr.errors import AnalysisError, BadName
-from mr.store import Store, Writer, check_name
+from mr.runs import Span
+from mr.store import Store, check_name
 
-#: Bytes that are copied at a time from one store to another.
+#: Bytes of an unfinished file that are held in memory; the rest goes to local disk.
+SPOOLED_BYTES = 256 * 1024
+#: Bytes that are copied at a time.
 COPY_BYTES = 1024 * 1024
-
-#: Creates the object that holds a task's file of this number and name until it is put in place.
-Create = Callable[[int, str], AbstractContextManager[Writer]]
 
 
 class StagedFile(io.BufferedIOBase):
@@ -20,11 +27,9 @@ class StagedFile(io.BufferedIOBase):
     It counts once it was closed; one left by an exception in its with-block never does.
     """
 
-    def __init__(self, create: AbstractContextManager[Writer]) -> None:
-        #: Whether it was dropped.
-        self.abandoned = False
-        self._stack = ExitStack()
-        self._writer = self._stack.enter_context(create)
+    def __init__(self, finish: Callable[[BinaryIO], None], folder: Path) -> None:
+        self._finish = finish
+        self._spool = tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=folder)  # noqa: SIM115
 
     def writable(self) -> bool:
         """Return True."""
@@ -32,46 +37,42 @@ class StagedFile(io.BufferedIOBase):
 
     def write(self, data) -> int:
         """Write bytes."""
-        return self._writer.write(data)
+        return self._spool.write(data)
 
     def close(self) -> None:
-        """Finish the file; raises as the end of `Store.create` does."""
+        """Finish the file."""
         if not self.closed:
             super().close()
-            self._stack.close()
+            with self._spool:
+                self._spool.seek(0)
+                self._finish(self._spool)
 
-    def abandon(self, error: BaseException) -> None:
+    def abandon(self) -> None:
         """Drop what was written."""
         if not self.closed:
-            self.abandoned = True
             super().close()
-            self._stack.__exit__(type(error), error, error.__traceback__)
+            self._spool.close()
 
     def __exit__(self, kind, error, trace) -> None:
-        if error is None:
+        if kind is None:
             self.close()
         else:
-            self.abandon(error)
+            self.abandon()
 
     def __del__(self) -> None:
         """Do not finish a file because it is forgotten."""
 
 
 class StagedFiles:
-    """The files of one attempt, by the names that they are to have in the output."""
+    """The files of one attempt: their bytes go to `out`; unfinished ones may use `folder`."""
 
-    def __init__(self, create: Create) -> None:
-        self._create = create
-        self._files: dict[str, StagedFile] = {}
-
-    @property
-    def numbers(self) -> dict[str, int]:
-        """The number of each file that counts, by its name."""
-        return {
-            name: number
-            for number, (name, file) in enumerate(self._files.items())
-            if not file.abandoned
-        }
+    def __init__(self, out: BinaryIO, folder: Path) -> None:
+        self._out = out
+        self._folder = folder
+        self._written = 0
+        self._open: dict[str, StagedFile] = {}
+        #: The place of each file's bytes in `out`, by the name that it is to have.
+        self.spans: dict[str, Span] = {}
 
     def open(self, name: str) -> StagedFile:
         """Begin a file; raises AnalysisError for a name that was used, or cannot be one."""
@@ -79,9 +80,18 @@ class StagedFiles:
             check_name(name)
         except BadName as error:
             raise AnalysisError(f"output.open: {error}.") from None
-        if name in self._files:
+        if name in self.spans or (name in self._open and not self._open[name].closed):
             raise AnalysisError(f"output.open: {name} was opened before in this task.")
-        file = self._files[name] = StagedFile(self._create(len(self._files), name))
+
+        def finish(spool: BinaryIO) -> None:
+            length = spool.seek(0, io.SEEK_END)
+            spool.seek(0)
+            shutil.copyfileobj(spool, self._out, COPY_BYTES)
+            self.spans[name] = Span(self._written, length)
+            self._written += length
+            del self._open[name]
+
+        file = self._open[name] = StagedFile(finish, self._folder)
         return file
 
     def __enter__(self) -> "StagedFiles":
@@ -89,22 +99,26 @@ class StagedFiles:
 
     def __exit__(self, kind, error, trace) -> None:
         """Finish every file that is still open; after an exception drop them."""
-        for file in self._files.values():
-            if error is None:
+        for file in list(self._open.values()):
+            if kind is None:
                 file.close()
             else:
-                file.abandon(error)
+                file.abandon()
 
 
-def copy_between(
-    source: Store, name: str, target: Store, new_name: str, moved: Callable[[], None]
+def place_files(
+    spans: Mapping[str, Span],
+    read: Callable[[int, int], BinaryIO],
+    target: Store,
+    moved: Callable[[], None],
 ) -> None:
-    """Copy an object from one store to another; `moved` hears of each piece."""
-    if source.url == target.url:
-        source.copy(name, new_name)
-        moved()
-        return
-    with source.open(name) as reader, target.create(new_name) as writer:
-        while data := reader.read(COPY_BYTES):
-            writer.write(data)
+    """Write each file to its place; `read` opens a range of the object that holds them.
+
+    `moved` hears of each piece.
+    """
+    for name, span in spans.items():
+        with read(span.offset, span.offset + span.length) as reader, target.create(name) as writer:
             moved()
+            while data := reader.read(COPY_BYTES):
+                writer.write(data)
+                moved()

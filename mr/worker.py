@@ -162,8 +162,8 @@ class Worker:
             # Another attempt was first: only now may our output go, for nobody can name it.
             name_of = layout.run_name if task.is_map else layout.result_name
             store.delete(name_of(task.job, task.id, commit.attempt))
-            for number in commit.files.values():
-                store.delete(layout.file_name(task.job, task.id, commit.attempt, number))
+            if commit.files:
+                store.delete(layout.files_name(task.job, task.id, commit.attempt))
         self._with.tasks.acknowledge(message)
         self._tell(task, TaskState.COMMITTED)
 

@@ -1,5 +1,6 @@
 """Analyses that publish files: whole, once, in their place, and repeatable."""
 
+import io
 import json
 import os
 import signal
@@ -13,8 +14,8 @@ from conftest import COMMAND_TIMEOUT_S, JOBS
 from test_faults import children, start, unfinished, wait_until
 
 from mr import Analysis, run
-from mr.directory import DirectoryStore
 from mr.errors import AnalysisError
+from mr.runs import Span
 from mr.staging import StagedFiles
 from mr.testing import ping, run_analysis
 
@@ -196,17 +197,29 @@ def test_publishing_can_be_tested(tmp_path):
 
 def test_only_closed_files_count(tmp_path):
     """A file left by an exception is dropped, one still open at the end is finished."""
-    store = DirectoryStore(tmp_path)
-    with StagedFiles(lambda _, name: store.create(name)) as files:
+    out = io.BytesIO()
+    with StagedFiles(out, tmp_path) as files:
         with suppress(ZeroDivisionError), files.open("left") as file:
             file.write(b"%d" % (1 // 0))
-        files.open("open").write(b"2")
+        first, second = files.open("first"), files.open("dir/second")
+        first.write(b"1" * 1_000_000)
+        second.write(b"22")
         with pytest.raises(AnalysisError, match="opened before"):
-            files.open("open")
+            files.open("first")
+        second.close()
+        with pytest.raises(AnalysisError, match="opened before"):
+            files.open("dir/second")
         with pytest.raises(AnalysisError, match=r"\.\./up"):
             files.open("../up")
-    with suppress(ZeroDivisionError), StagedFiles(lambda _, name: store.create(name)) as more:
-        more.open("dropped").write(b"%d" % (1 // 0))
+        files.open("left").close()
+    with suppress(ZeroDivisionError), StagedFiles(out, tmp_path) as dropped:
+        dropped.open("dropped").write(b"%d" % (1 // 0))
 
-    assert [entry.name for entry in store.list()] == ["open"]
-    assert files.numbers == {"open": 1}
+    assert out.getvalue() == b"22" + b"1" * 1_000_000
+    assert files.spans == {
+        "dir/second": Span(0, 2),
+        "left": Span(2, 0),
+        "first": Span(2, 1_000_000),
+    }
+    assert dropped.spans == {}
+    assert list(tmp_path.iterdir()) == []

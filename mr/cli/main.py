@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "mr.cli.check",
     "ls": "mr.cli.ls",
     "cat": "mr.cli.cat",
+    "show": "mr.cli.show",
     "generate": "mr.cli.generate",
 }
 
@@ -32,6 +33,7 @@ SUMMARIES = {
     "check": "Test that an analysis's answer does not depend on how its input is cut.",
     "ls": "Show what an input holds, by dimension.",
     "cat": "Print the records of a block.",
+    "show": "Show published histograms.",
     "generate": "Write realistic sample data.",
 }
 

@@ -1,0 +1,248 @@
+"""One distribution: counts by bucket, and what can be said of them.
+
+What a mean or a percentile says of categories (an enumerated measure's values) is for the reader to
+judge; `Histogram.is_categorical` tells.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mr.errors import UsageError
+from mr.histograms.definitions import Definition
+
+#: The upper half of a sum of squares counts so many times the lower half (the client kept 64 bits
+#: as two numbers of 32).
+_HALF = 2**32
+#: Kinds whose buckets stand for different things instead of amounts.
+_CATEGORICAL = ("enumerated", "boolean", "flag")
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """The sum of some submissions of one measure; it never changes.
+
+    counts: how many values fell into each bucket, an array of shape (buckets,).
+    sum, log_sum, log_sum_squares: of the values x: of x, of ln(|x|+1), of its square.
+    sum_squares: of the squares of x. Each of the four is None where submissions did not tell it.
+    submissions: how many were added up.
+    """
+
+    definition: Definition
+    counts: NDArray[Any]
+    sum: int | float | None
+    log_sum: int | float | None
+    log_sum_squares: int | float | None
+    sum_squares: int | float | None
+    submissions: int
+
+    @classmethod
+    def of_rows(cls, definition: Definition, rows: Iterable[Sequence[int | float]]) -> "Histogram":
+        """The sum of published rows: buckets, five statistics, submissions (more is not looked at).
+
+        A statistic is None if all rows say -1, which stands for absent.
+        """
+        size = definition.buckets
+        chosen = list(rows)
+        counts = [sum(column) for column in zip(*(row[:size] for row in chosen), strict=True)]
+        total, log_sum, log_squares, low, high = (
+            _total([row[size + place] for row in chosen]) for place in range(5)
+        )
+        squares = None
+        if low is not None or high is not None:
+            squares = (low or 0) + (high or 0) * _HALF
+        submissions = sum(row[size + 5] for row in chosen)
+        array = np.array(counts or [0] * size)
+        array.flags.writeable = False
+        return cls(definition, array, total, log_sum, log_squares, squares, submissions)
+
+    def __add__(self, other: "Histogram") -> "Histogram":
+        """The sum of two of one definition. Raises UsageError for another one's."""
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        if other.definition != self.definition:
+            raise UsageError("histograms of different definitions cannot be added up.")
+        counts = self.counts + other.counts
+        counts.flags.writeable = False
+        names = ("sum", "log_sum", "log_sum_squares", "sum_squares")
+        return Histogram(
+            self.definition,
+            counts,
+            *(_plus(getattr(self, name), getattr(other, name)) for name in names),
+            self.submissions + other.submissions,
+        )
+
+    @property
+    def kind(self) -> str:
+        """exponential, linear, enumerated, boolean or flag."""
+        return self.definition.kind
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether buckets stand for different things, so that their mean may mean nothing."""
+        return self.kind in _CATEGORICAL
+
+    @cached_property
+    def count(self) -> int:
+        """How many values there are."""
+        return int(self.counts.sum())
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """The lower bound of each bucket, shape (buckets,)."""
+        return self.definition.bounds()
+
+    @cached_property
+    def ends(self) -> NDArray[np.float64]:
+        """The upper end of each bucket, shape (buckets,); that of the last one is estimated.
+
+        It is as far above the mean of the values in the last bucket as that is above the bucket's
+        start; and the mean is what the sum leaves when the others lie in their buckets' middles.
+        """
+        ends = np.append(self.bounds[1:], self.bounds[-1]).astype(float)
+        last, start = float(self.counts[-1]), float(self.bounds[-1])
+        width = start - float(self.bounds[-2])
+        if self.sum is None or last <= 0:
+            ends[-1] = start + width
+        else:
+            middles = (self.bounds[:-1] + ends[:-1]) / 2
+            others = math.fsum((self.counts[:-1].astype(float) * middles).tolist())
+            mean = (self.sum - others) / last
+            ends[-1] = max(2 * mean - start, start)
+        return ends
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the values; None if there are none, or their sum is not known."""
+        return None if self.sum is None or self.count <= 0 else self.sum / self.count
+
+    @property
+    def median(self) -> float | None:
+        """The 50th percentile, estimated."""
+        return self.percentile(50)
+
+    def percentile(self, p: float) -> float | None:
+        """The value below which `p` percent lie, estimated within its bucket; None if empty.
+
+        Within a bucket the values are taken to lie evenly; of an exponential kind, evenly in their
+        logarithms, but for the first bucket. Raises UsageError unless 0 <= p <= 100.
+        """
+        if not 0 <= p <= 100:
+            raise UsageError(f"a percentile is from 0 to 100, not {p}.")
+        if self.count <= 0:
+            return None
+        remaining = self.count * p / 100
+        place = 0
+        for place, number in enumerate(self.counts.tolist()):
+            if number > 0 and remaining <= number:
+                return self._within(place, remaining / number)
+            remaining -= max(number, 0)
+        return float(self.ends[place])
+
+    def percentiles(self, ps: Iterable[float] = (5, 25, 50, 75, 95)) -> dict[float, float | None]:
+        """Several percentiles by their numbers."""
+        return {p: self.percentile(p) for p in ps}
+
+    def _within(self, place: int, share: float) -> float:
+        start, end = float(self.bounds[place]), float(self.ends[place])
+        if self.kind == "exponential" and start > 0 and end > 0:
+            return start * (end / start) ** share
+        return start + (end - start) * share
+
+    @property
+    def standard_deviation(self) -> float | None:
+        """Of the values as a whole population; None where their squares were not summed."""
+        if self.sum_squares is None or self.mean is None:
+            return None
+        return math.sqrt(max(self.sum_squares / self.count - self.mean**2, 0))
+
+    @property
+    def _has_logarithms(self) -> bool:
+        """Whether logarithms were summed: some measures of the client say 0 instead of absent."""
+        return self.count > 0 and self.log_sum is not None and not (self.sum and not self.log_sum)
+
+    @property
+    def geometric_mean(self) -> float | None:
+        """exp(mean of ln(x+1)) - 1, so that zeros count; None where logarithms were not summed."""
+        if not self._has_logarithms:
+            return None
+        return _exp(self.log_sum / self.count, -1)
+
+    @property
+    def geometric_standard_deviation(self) -> float | None:
+        """exp(standard deviation of ln(x+1)), a factor; None where squares are not known."""
+        if not self._has_logarithms or self.log_sum_squares is None:
+            return None
+        mean = self.log_sum / self.count
+        return _exp(math.sqrt(max(self.log_sum_squares / self.count - mean**2, 0)), 0)
+
+    def to_numpy(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Lower bounds and counts, two arrays of shape (buckets,)."""
+        return self.bounds, self.counts
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each bucket: start, end, count, share.
+
+        The last end is estimated. Raises UsageError when pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UsageError(
+                "to_pandas() needs pandas: pip install 'mr-telemetry[notebook]'"
+            ) from None
+        return pandas.DataFrame(self._buckets())
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {
+            "definition": self.definition.to_json(),
+            "submissions": self.submissions,
+            "count": self.count,
+            "sum": self.sum,
+            "mean": self.mean,
+            "standard_deviation": self.standard_deviation,
+            "geometric_mean": self.geometric_mean,
+            "percentiles": {str(p): value for p, value in self.percentiles().items()},
+            "buckets": [
+                dict(zip(("start", "end", "count", "share"), row, strict=True))
+                for row in zip(*self._buckets().values(), strict=True)
+            ],
+        }
+
+    def _buckets(self) -> dict[str, list]:
+        counts = self.counts.tolist()
+        shares = [number / self.count if self.count > 0 else 0.0 for number in counts]
+        starts, ends = self.bounds.tolist(), self.ends.tolist()
+        return {"start": starts, "end": ends, "count": counts, "share": shares}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Histogram {self.kind}, {len(self.counts)} buckets, count {self.count:,}, "
+            f"submissions {self.submissions:,}>"
+        )
+
+
+def _total(numbers: Sequence[int | float]) -> int | float | None:
+    present = [number for number in numbers if number != -1]
+    if not present:
+        return None
+    return sum(present) if all(type(number) is int for number in present) else math.fsum(present)
+
+
+def _plus(one: int | float | None, other: int | float | None) -> int | float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
+def _exp(power: float, plus: float) -> float | None:
+    try:
+        return math.exp(power) + plus
+    except OverflowError:
+        return None
