@@ -43,6 +43,7 @@ ORDER = [
     # list, split, queue
     "mr.schema",
     "mr.blocks",
+    "mr.publishing",
     "mr.splits",
     "mr.plans",
     "mr.tasks",
@@ -53,6 +54,7 @@ ORDER = [
     "mr.records",
     "mr.mapping",
     "mr.runs",
+    "mr.staging",
     "mr.shuffle",
     "mr.reducing",
     "mr.cells",
@@ -64,6 +66,7 @@ ORDER = [
     # a job in a store
     "mr.commits",
     "mr.spec",
+    "mr.coverage",
     "mr.parts",
     # who runs it
     "mr.heartbeat",
