@@ -299,9 +299,10 @@ def _version_order(version: str) -> tuple:
 
 def _near(name: str, names: Sequence[str]) -> str:
     """A hint at what was meant."""
-    alike = difflib.get_close_matches(name.upper(), names, 2)
-    holding = [one for one in names if name.upper() in one.upper()]
-    close = list(dict.fromkeys([*alike, *holding]))[:3]
+    by_capitals = {one.upper(): one for one in names}
+    alike = difflib.get_close_matches(name.upper(), by_capitals, 2)
+    holding = [one for one in by_capitals if name.upper() in one]
+    close = [by_capitals[one] for one in dict.fromkeys([*alike, *holding])][:3]
     if close:
         return f"; did you mean {' or '.join(close)}"
     return f"; it has {_shown(names)}"
