@@ -24,11 +24,18 @@ demo: install  ## Run a real analysis over sample telemetry blocks
 	@echo '$$ mr-telemetry run os_distribution $(DEMO)/blocks'
 	@$(BIN)/mr-telemetry run os_distribution $(DEMO)/blocks --store $(DEMO)/jobs --report $(DEMO)/report.json
 	@echo
-	@echo 'Those are records by operating system. Where to look next:'
+	@echo '$$ mr-telemetry run histograms $(DEMO)/blocks -o $(DEMO)/published/'
+	@$(BIN)/mr-telemetry run histograms $(DEMO)/blocks -o $(DEMO)/published/ --store $(DEMO)/jobs
+	@echo
+	@echo '$$ mr-telemetry show $(DEMO)/published'
+	@$(BIN)/mr-telemetry show $(DEMO)/published
+	@echo
+	@echo 'Those are records by operating system, and merged histograms. Where to look next:'
 	@echo '  analyses/os_distribution.py                   the analysis that ran'
 	@echo '  $(DEMO)/report.json                         what it read, and what not'
 	@echo '  $(BIN)/mr-telemetry ls $(DEMO)/blocks  what the sample data holds'
 	@echo '  $(BIN)/mr-telemetry new my_analysis      an analysis of your own'
+	@echo '  docs/published.md                             what is published, and reading it back'
 	@echo '  README.md                                     how to go on'
 
 test: install  ## Run every test

@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conformance import Checked, check_published
+from published import payload, times, write_block, write_definitions
 
 from mr.generate import generate
 
@@ -81,6 +83,27 @@ def test_main_job_runs_from_the_wheel(run, installed, tmp_path):
     where = run("run", "os_distribution", "nowhere")
     assert where.returncode == 2
     assert b"nowhere" in where.stderr
+
+
+def test_histograms_are_published_from_the_wheel(run, tmp_path):
+    """Three records give three submissions of each measure, in conforming files; then a fourth."""
+    tree = tmp_path / "blocks"
+    definitions = write_definitions(tmp_path)
+    write_block(tree, [payload(TIMES=times(1, 2)), payload("Linux", "3.13.0", TIMES=times(0, 4))])
+    write_block(tree, [payload(TIMES=times(3))], submission_date="20140603")
+    job = ("run", "histograms", "blocks", "-o", "out/", "--definitions", definitions)
+
+    first = run(*job)
+    assert first.returncode == 0, first.stderr.decode()
+    # Two measures: TIMES, and the simple one that each record has.
+    assert check_published(tmp_path / "out") == Checked(1, 2, 10, 6)
+    write_block(tree, [payload(TIMES=times(7))], number=3)
+    second = run(*job)
+
+    assert second.returncode == 0, second.stderr.decode()
+    assert check_published(tmp_path / "out") == Checked(1, 2, 10, 8)
+    shown = run("show", "out", "nightly/31", "TIMES", "--format", "json")
+    assert json.loads(shown.stdout)["count"] == 17
 
 
 def test_the_installed_package_is_what_runs(installed, tmp_path):

@@ -134,10 +134,8 @@ def folder(tmp_path: Path) -> Path:
 
     def one(system: str, first: int, **dimensions: str):
         times = [first, *[0] * 9, first, 1.5, 2.25, -1, -1]
-        return ping(
-            payload(system, TIMES=times, STATES=[1, 0, 0, 0, 0, 0, 0, 0, 0][:9]),
-            dimensions=dimensions,
-        )
+        states = [1, *[0] * 8]
+        return ping(payload(system, TIMES=times, STATES=states), dimensions=dimensions)
 
     records = [
         one("WINNT", 1),

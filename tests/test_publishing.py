@@ -343,13 +343,17 @@ def test_a_resumed_update_that_comes_too_late_is_told(
 def test_blocks_that_cannot_be_published_are_told(publish, blocks, tmp_path):
     """A build id without a date, a lone file outside the layout: set aside, with the reason."""
     write_block(blocks, [payload(TIMES=times(1))], appBuildID="unknown")
+    broken = blocks / write_block(blocks, [payload(TIMES=times(1))], number=9)
+    broken.rename(broken.with_name(broken.name.replace("log.", "log.\n")))
 
     answer = publish(blocks, "--report", "report.json")
 
     assert answer.code == 0, answer.err
-    (aside,) = json.loads((tmp_path / "report.json").read_bytes())["set_aside_blocks"]
-    assert "does not begin with a date" in aside["reason"]
-    assert "1 block set aside" in answer.err
+    aside = json.loads((tmp_path / "report.json").read_bytes())["set_aside_blocks"]
+    reasons = sorted(one["reason"] for one in aside)
+    assert "'unknown', does not begin with a date" in reasons[0]
+    assert reasons[1] == "its name holds a line break"
+    assert "2 blocks set aside" in answer.err
     assert submissions(tmp_path / "out") == 3
 
 

@@ -1,6 +1,6 @@
 """What a job publishes: the sections that each reducer writes, and the end of it all."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -39,7 +39,7 @@ class Sections:
         self._output = output
         #: By version, the measures that the base folder has a state of.
         self._known = {key: self._measures(folder) for key, folder in plan.folders.items()}
-        self._waiting = self._carried_over()
+        self._waiting = deque(self._carried_over())
         self._key: SectionKey | None = None
         self._section: FolderSection | MeasureSection | None = None
         self._results: dict[SectionKey, dict[str, Any]] = {}
@@ -63,10 +63,10 @@ class Sections:
     def _turn_to(self, key: SectionKey) -> None:
         self._finish()
         while self._waiting and self._waiting[0] < key:
-            self._begin(self._waiting.pop(0))
+            self._begin(self._waiting.popleft())
             self._finish()
         if self._waiting and self._waiting[0] == key:
-            self._waiting.pop(0)
+            self._waiting.popleft()
         self._begin(key)
 
     def _begin(self, key: SectionKey) -> None:

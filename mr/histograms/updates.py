@@ -24,6 +24,7 @@ _STAMP = "%Y%m%d%H%M%S"
 _STAMP_LENGTH = 14
 _SECOND = timedelta(seconds=1)
 
+LINE_BREAK = "its name holds a line break"
 COVERED = "its records are published already"
 CHANGED = "it changed after it was counted, and is left as it was; --rebuild counts it anew"
 
@@ -90,7 +91,8 @@ def plan_update(
     live, _ = read_versions(output)
     placed: list[tuple[Block, Place]] = []
     for block in blocks:
-        place = place_of(block.dimensions)
+        # A list of keys is a file with a line for each.
+        place = LINE_BREAK if "\n" in block.key else place_of(block.dimensions)
         if isinstance(place, Place):
             placed.append((block, place))
         else:
