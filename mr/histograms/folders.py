@@ -18,7 +18,7 @@ import msgspec
 
 from mr.errors import FormatError, ObjectMissing, UsageError
 from mr.histograms.entries import BLOCK, read_entries
-from mr.histograms.placing import NAME
+from mr.histograms.placing import is_name
 from mr.store import Store
 
 VERSIONS = "versions.json"
@@ -102,11 +102,6 @@ def read_versions(output: Store) -> tuple[dict[str, str], str | None]:
                 "mend it, or publish elsewhere."
             )
     return versions, entry.tag
-
-
-def is_name(text: Any) -> bool:
-    """Whether text may be part of a published object's name."""
-    return isinstance(text, str) and NAME.fullmatch(text) is not None and text.strip(".") != ""
 
 
 def read_info(output: Store, folder: str) -> FolderInfo | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 #: The dimensions that a block must have.
 DIMENSIONS = (
@@ -14,7 +15,7 @@ DIMENSIONS = (
 MOST_AGE = timedelta(days=60)
 
 #: Channels, versions and measures stand in URLs.
-NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 _DATE = re.compile(r"\d{8}", re.ASCII)
 
@@ -42,6 +43,11 @@ class Place:
         return f"{self.channel}/{self.major}"
 
 
+def is_name(text: Any) -> bool:
+    """Whether text may be part of a published object's name, and so of a URL."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None and text.strip(".") != ""
+
+
 def place_of(dimensions: Mapping[str, str]) -> Place | str:
     """Where a block belongs, or the reason why its records cannot be published."""
     missing = [name for name in DIMENSIONS if name not in dimensions.keys()]  # noqa: SIM118
@@ -49,9 +55,9 @@ def place_of(dimensions: Mapping[str, str]) -> Place | str:
         return f"the schema has no dimension {missing[0]}"
     reason, app, channel, version, build, submitted = map(dimensions.__getitem__, DIMENSIONS)
     major = version.partition(".")[0]
-    if not NAME.fullmatch(channel):
+    if not is_name(channel):
         return f"its channel, {channel!r}, cannot stand in a URL"
-    if not NAME.fullmatch(major):
+    if not is_name(major):
         return f"its version, {version!r}, cannot stand in a URL"
     built = _parsed(build[:8])
     if built is None:

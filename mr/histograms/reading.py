@@ -21,7 +21,8 @@ from typing import Any
 from mr.errors import FormatError, ObjectMissing, UsageError
 from mr.histograms.definitions import Definition, parse_definition
 from mr.histograms.filters import LEVELS, Path, tree_paths
-from mr.histograms.folders import VERSIONS, is_name
+from mr.histograms.folders import VERSIONS
+from mr.histograms.placing import is_name
 from mr.histograms.statistics import Histogram
 from mr.store import Store
 from mr.stores import open_store
