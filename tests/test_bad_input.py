@@ -395,7 +395,11 @@ def test_block_that_goes_or_changes_after_planning_is_told(command, store, tmp_p
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["missing_blocks"] == [str(tree / block_key(2))]
     assert report["bad_blocks"] == [
-        {"block": str(tree / block_key(day)), "reason": "was replaced after the job was planned"}
+        {
+            "block": str(tree / block_key(day)),
+            "reason": "was replaced after the job was planned",
+            "unread": True,
+        }
         for day in (3, 4)
     ]
     assert report["complete"] is False

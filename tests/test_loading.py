@@ -176,7 +176,10 @@ def test_every_bundled_analysis_loads(name):
         ("absent.py:One", "absent.py: no such analysis file."),
         ("folder.py", "folder.py: no such analysis file."),
         ("./text", "is not a Python file."),
-        ("nonsense", "nonsense: no bundled analysis of that name (there are: os_distribution"),
+        (
+            "nonsense",
+            "nonsense: no bundled analysis of that name (there are: histograms, os_distribution",
+        ),
         ("", ": no bundled analysis of that name"),
         ("no.such.module:One", "no.such.module:One: there is no module no."),
         ("mr.nothing:One", "mr.nothing:One: there is no module mr.nothing."),

@@ -19,6 +19,8 @@ REPORT = {
         "missing": 1,
         "filtered": 0,
         "left_out": 0,
+        "covered": 0,
+        "set_aside": 0,
         "not_of_the_layout": 0,
     },
     "bytes": {"raw": 2_500_000, "compressed": 250_000},
