@@ -99,10 +99,10 @@ def _check_file(path: Path, buckets: int, ids: set[int]) -> tuple[int, int]:
         assert arrays, f"{path}: {date} is empty"
         for array in arrays:
             assert len(array) == buckets + 7, f"{path}: {len(array)} numbers, {buckets} buckets"
-            *counts, _sum, log, squares, low, high, submissions, filter_id = array
+            *counts, _sum, log, squares, _low, high, submissions, filter_id = array
             assert {type(number) for number in array} <= {int, float}, f"{path}: {array}"
-            for number in (log, squares, low, high):
-                assert number >= 0 or number == -1, f"{path}: a statistic of {number}"
+            # The lower half of the squares is a signed number in the client's own arrays.
+            assert min(log, squares, high) >= -1, f"{path}: a statistic of {array}"
             assert all(type(number) is int for number in counts), f"{path}: counts {counts}"
             assert type(submissions) is int, f"{path}: {submissions}"
             assert submissions > 0, f"{path}: {submissions}"

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from mr.errors import UsageError
 from mr.histograms.definitions import Definition
 
-#: The upper half of a sum of squares counts so many times the lower half (the client kept 64 bits
-#: as two numbers of 32).
+#: The client sent a sum of squares of 64 bits as two halves of 32: the upper one counts so much.
 _HALF = 2**32
 #: Kinds whose buckets stand for different things instead of amounts.
 _CATEGORICAL = ("enumerated", "boolean", "flag")
@@ -29,7 +28,8 @@ class Histogram:
 
     counts: how many values fell into each bucket, an array of shape (buckets,).
     sum, log_sum, log_sum_squares: of the values x: of x, of ln(|x|+1), of its square.
-    sum_squares: of the squares of x. Each of the four is None where submissions did not tell it.
+    sum_squares: of the squares of x; where several large sums were added up it is an estimate (see
+        `_squares`). Each of the four is None where submissions did not tell it.
     submissions: how many were added up.
     """
 
@@ -50,12 +50,10 @@ class Histogram:
         size = definition.buckets
         chosen = list(rows)
         counts = [sum(column) for column in zip(*(row[:size] for row in chosen), strict=True)]
-        total, log_sum, log_squares, low, high = (
-            _total([row[size + place] for row in chosen]) for place in range(5)
+        total, log_sum, log_squares = (
+            _total([row[size + place] for row in chosen]) for place in range(3)
         )
-        squares = None
-        if low is not None or high is not None:
-            squares = (low or 0) + (high or 0) * _HALF
+        squares = _total([_squares(*row[size + 3 : size + 6]) for row in chosen])
         submissions = sum(row[size + 5] for row in chosen)
         array = np.array(counts or [0] * size)
         array.flags.writeable = False
@@ -233,6 +231,23 @@ def _total(numbers: Sequence[int | float]) -> int | float | None:
     if not present:
         return None
     return sum(present) if all(type(number) is int for number in present) else math.fsum(present)
+
+
+def _squares(low: int | float, high: int | float, submissions: int) -> int | float:
+    """The sum of squares of a row; -1 if it is absent.
+
+    The client wrote the lower half as a signed number, so of each submission whose lower half was
+    2**31 or more 2**32 are missing. Of one submission that is known; of several it is known how
+    many there are at least and at most, and the middle is taken.
+    """
+    if low == high == -1:
+        return -1
+    low, high = (0 if half == -1 else half for half in (low, high))
+    least = max(-(low // _HALF), 0) if low < 0 else 0
+    most = max(least, min(submissions, high)) if submissions > 1 else least
+    return (
+        low + (high + (least + most) / 2) * _HALF if most > least else low + (high + least) * _HALF
+    )
 
 
 def _plus(one: int | float | None, other: int | float | None) -> int | float | None:
