@@ -5,6 +5,7 @@ folder's state, and writes files as it goes: one cell is in memory at a time, wh
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
@@ -32,7 +33,7 @@ OpenFile = Callable[[str], BinaryIO]
 _json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
-class _Section:
+class _Section(ABC):
     """Joins what is added with the base, and hands each entry once to `_take`."""
 
     def __init__(self, base: Iterable[tuple[Suffix, Value]]) -> None:
@@ -58,11 +59,13 @@ class _Section:
         self._take(*self._next)
         self._next = next(self._base, None)
 
+    @abstractmethod
     def _take(self, suffix: Suffix, value: Value) -> None:
-        raise NotImplementedError
+        """Write an entry."""
 
+    @abstractmethod
     def _finish(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """Finish the files."""
 
 
 class MeasureSection(_Section):
