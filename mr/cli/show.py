@@ -59,13 +59,17 @@ def command(
     """
     from mr.errors import UsageError
     from mr.histograms import open as open_published
+    from mr.histograms.filters import LEVELS
 
     found = open_published(published)
     chosen: dict[str, list[str]] = {}
     for text in options["filters"]:
         level, separator, value = text.partition("=")
-        if not separator:
-            raise UsageError(f"--filter {text}: must be LEVEL=VALUE, as in OS=WINNT.")
+        if not separator or level not in LEVELS:
+            levels = ", ".join(LEVELS)
+            raise UsageError(
+                f"--filter {text}: must be LEVEL=VALUE, as in OS=WINNT; levels are {levels}."
+            )
         chosen.setdefault(level, []).append(value)
     if measure is None and (chosen or options["start"] or options["end"]):
         raise UsageError("--filter, --from and --to choose rows of a measure: name one.")

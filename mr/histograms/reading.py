@@ -98,12 +98,10 @@ class Version:
     @cached_property
     def coverage(self) -> dict[str, Any] | None:
         """What the folder covers; None if another program has published it."""
-        try:
-            return json.loads(_unpacked(self._store.read(f"{self.folder}/coverage.json")))
-        except ObjectMissing:
+        name = "coverage.json"
+        if self._store.stat(f"{self.folder}/{name}") is None:
             return None
-        except ValueError as error:
-            raise UsageError(f"{self._where('coverage.json')} is broken: {error}.") from None
+        return self._read_object(name)
 
     @cached_property
     def _paths(self) -> dict[int, Path]:

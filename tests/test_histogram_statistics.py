@@ -1,0 +1,381 @@
+"""Distributions, against a direct computation over the values that fell into their buckets."""
+
+import builtins
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mr.errors import UsageError
+from mr.histograms.definitions import Definition
+from mr.histograms.statistics import Histogram
+
+EXPONENTIAL = Definition("exponential", 1, 10_000, 10)
+LINEAR = Definition("linear", 1, 10, 5)
+ENUMERATED = Definition("enumerated", n_values=4)
+BOOLEAN = Definition("boolean")
+
+#: What follows the buckets of a row if all five statistics are absent.
+ABSENT = [-1] * 5
+#: Percentages whose rank needs no rounding that floats could do otherwise.
+PERCENTAGES = st.integers(0, 100)
+
+DEFINITIONS = st.sampled_from(
+    [
+        EXPONENTIAL,
+        Definition("exponential", 1, 30_000, 50),
+        Definition("exponential", 7, 1000, 3),
+        LINEAR,
+        Definition("linear", 1, 2000, 30),
+        ENUMERATED,
+        BOOLEAN,
+        Definition("flag"),
+    ]
+)
+VALUES = st.lists(st.integers(0, 12) | st.integers(0, 40_000), max_size=60)
+FILLED = st.lists(st.integers(0, 12) | st.integers(0, 40_000), min_size=1, max_size=60)
+
+
+def row(definition: Definition, values: Sequence[int], submissions: int = 1) -> list:
+    """What a client would send of these values, all of it summed; submissions and an id follow."""
+    bounds = definition.bounds().tolist()
+    counts = [0] * len(bounds)
+    for value in values:
+        counts[sum(bound <= value for bound in bounds) - 1] += 1
+    logs = [math.log(value + 1) for value in values]
+    high, low = divmod(sum(value * value for value in values), 2**32)
+    squares = math.fsum(log * log for log in logs)
+    return [*counts, sum(values), math.fsum(logs), squares, low, high, submissions, 4711]
+
+
+def histogram(definition: Definition, *groups: Sequence[int]) -> Histogram:
+    """The distribution of some groups of values, each of which is a row."""
+    return Histogram.of_rows(definition, [row(definition, values) for values in groups])
+
+
+def place(found: Histogram, value: float) -> int:
+    """The bucket of a value."""
+    return int(np.searchsorted(found.bounds, value, side="right")) - 1
+
+
+def assert_same(one: Histogram, other: Histogram) -> None:
+    """Everything is equal; sums of floats but for rounding."""
+    assert one.definition == other.definition
+    assert one.counts.tolist() == other.counts.tolist()
+    assert (one.submissions, one.sum, one.sum_squares) == (
+        other.submissions,
+        other.sum,
+        other.sum_squares,
+    )
+    assert one.log_sum == pytest.approx(other.log_sum)
+    assert one.log_sum_squares == pytest.approx(other.log_sum_squares)
+
+
+@given(DEFINITIONS, st.lists(VALUES, max_size=4))
+def test_counts_are_those_of_the_values(definition: Definition, groups: list[list[int]]):
+    """Each value is in the last bucket whose bound is at most the value, and none is lost."""
+    found = histogram(definition, *groups)
+    values = [value for group in groups for value in group]
+    expected = np.bincount([place(found, value) for value in values], minlength=definition.buckets)
+
+    assert found.counts.tolist() == expected.tolist()
+    assert found.counts.shape == found.bounds.shape == found.ends.shape
+    assert found.count == len(values)
+    assert found.submissions == len(groups)
+    assert found.kind == definition.kind
+
+
+@given(DEFINITIONS, FILLED, FILLED)
+def test_means_and_deviations_are_those_of_the_values(
+    definition: Definition, one: list[int], other: list[int]
+):
+    """They come from sums over the values, so buckets do not blur them."""
+    found = histogram(definition, one, other)
+    values = [*one, *other]
+    logs = [math.log(value + 1) for value in values]
+    # Squares of up to 40,000 cancel out in the last of 53 bits.
+    blur = max(values) * 1e-6
+
+    assert found.sum == sum(values)
+    assert found.mean == pytest.approx(statistics.fmean(values), rel=1e-12)
+    assert found.standard_deviation == pytest.approx(statistics.pstdev(values), abs=blur)
+    assert found.geometric_mean == pytest.approx(math.expm1(statistics.fmean(logs)), abs=1e-9)
+    spread = math.exp(statistics.pstdev(logs))
+    assert found.geometric_standard_deviation == pytest.approx(spread, rel=1e-5)
+
+
+@given(DEFINITIONS, FILLED, PERCENTAGES)
+def test_a_percentile_is_in_the_bucket_of_its_value(
+    definition: Definition, values: list[int], p: int
+):
+    """The estimate lies between the ends of the bucket that holds the value of that rank."""
+    found = histogram(definition, values)
+    rank = max(-(-len(values) * p // 100), 1)
+    bucket = place(found, sorted(values)[rank - 1])
+
+    estimate = found.percentile(p)
+
+    assert found.bounds[bucket] * (1 - 1e-12) <= estimate <= found.ends[bucket] * (1 + 1e-12)
+
+
+@given(DEFINITIONS, FILLED, st.lists(st.floats(0, 100), min_size=2, max_size=20))
+def test_percentiles_never_fall(definition: Definition, values: list[int], ps: list[float]):
+    """A greater percentage gives no smaller value, whatever the estimate of the last end."""
+    found = histogram(definition, values)
+    estimates = [found.percentile(p) for p in sorted(ps)]
+
+    for lower, higher in pairwise(estimates):
+        assert lower <= higher * (1 + 1e-12)
+
+
+@given(DEFINITIONS, FILLED)
+def test_percentiles_0_and_100_are_the_ends_of_what_is_filled(
+    definition: Definition, values: list[int]
+):
+    """They are the start of the first filled bucket and the end of the last."""
+    found = histogram(definition, values)
+    filled = np.flatnonzero(found.counts)
+
+    assert found.percentile(0) == found.bounds[filled[0]]
+    assert found.percentile(100) == pytest.approx(found.ends[filled[-1]])
+    assert found.median == found.percentile(50)
+
+
+@given(DEFINITIONS, st.lists(VALUES, max_size=3), st.lists(VALUES, max_size=3))
+def test_addition_is_the_histogram_of_all_rows(
+    definition: Definition, one: list[list[int]], other: list[list[int]]
+):
+    """`a + b` is what the rows of both give, in either order."""
+    first, second = histogram(definition, *one), histogram(definition, *other)
+    whole = histogram(definition, *one, *other)
+
+    assert_same(first + second, whole)
+    assert_same(second + first, whole)
+
+
+@pytest.mark.parametrize(
+    ("definition", "counts", "total", "p", "expected"),
+    [
+        (LINEAR, [0, 4, 0, 0, 0], 8, 50, 2.5),
+        (LINEAR, [0, 4, 0, 0, 0], 8, 100, 4),
+        (LINEAR, [1, 0, 0, 1, 0], 8, 50, 1),
+        (LINEAR, [1, 0, 0, 1, 0], 8, 75, 8.5),
+        (EXPONENTIAL, [4] + [0] * 9, 0, 25, 0.25),
+        (EXPONENTIAL, [0, 0, 0, 4] + [0] * 6, 80, 0, 10),
+        (EXPONENTIAL, [0, 0, 0, 4] + [0] * 6, 80, 50, 10 * math.sqrt(3.2)),
+        (EXPONENTIAL, [0] * 9 + [2], 25_000, 100, 15_000),
+        (EXPONENTIAL, [0] * 9 + [2], 25_000, 50, 10_000 * math.sqrt(1.5)),
+        (BOOLEAN, [3, 1, 0], 1, 100, 2),
+    ],
+)
+def test_percentiles_by_hand(
+    definition: Definition, counts: list[int], total: int, p: float, expected: float
+):
+    """Evenly within a bucket; evenly in logarithms for exponential kinds, but for the first one."""
+    found = Histogram.of_rows(definition, [[*counts, total, -1, -1, -1, -1, 1]])
+
+    assert found.percentile(p) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("counts", "total", "end"),
+    [
+        # Others lie in the middles of their buckets: 0.5 and 5.5 are not the last one's.
+        ([1, 0, 1, 0, 2], 0.5 + 5.5 + 30, 20),
+        ([0, 0, 0, 0, 1], 13, 16),
+        # The mean is below the last bucket: nothing is to be mirrored.
+        ([0, 0, 0, 0, 1], 4, 10),
+        # Nothing is known of the last bucket: as wide as the one before.
+        ([0, 0, 0, 1, 0], 8, 13),
+        ([0, 0, 0, 0, 1], -1, 13),
+    ],
+)
+def test_the_end_of_the_last_bucket(counts: list[int], total: float, end: float):
+    """It mirrors the start about the mean of what fell in; the other ends are the next bounds."""
+    found = Histogram.of_rows(LINEAR, [[*counts, total, -1, -1, -1, -1, 1]])
+
+    assert found.bounds.tolist() == [0, 1, 4, 7, 10]
+    assert found.ends.tolist() == pytest.approx([1, 4, 7, 10, end])
+
+
+@pytest.mark.parametrize("definition", [EXPONENTIAL, LINEAR, ENUMERATED, BOOLEAN])
+@pytest.mark.parametrize("rows", [0, 2])
+def test_nothing_can_be_said_of_no_values(definition: Definition, rows: int):
+    """Without rows, or with rows that hold no value, all is None but the counts."""
+    found = Histogram.of_rows(definition, [row(definition, [])] * rows)
+
+    assert found.counts.tolist() == [0] * definition.buckets
+    assert (found.count, found.submissions) == (0, rows)
+    assert [
+        found.mean,
+        found.median,
+        found.standard_deviation,
+        found.geometric_mean,
+        found.geometric_standard_deviation,
+    ] == [None] * 5
+    assert found.percentiles() == dict.fromkeys((5, 25, 50, 75, 95))
+    assert found.to_dict()["buckets"][0] == {"start": 0, "end": 1, "count": 0, "share": 0}
+
+
+def test_absent_statistics_are_none():
+    """A statistic that all rows call -1 is not known, nor what follows from it."""
+    found = Histogram.of_rows(LINEAR, [[1, 0, 2, 0, 0, *ABSENT, 1], [0, 1, 0, 0, 0, *ABSENT, 2]])
+
+    assert (found.count, found.submissions) == (4, 3)
+    assert [found.sum, found.log_sum, found.log_sum_squares, found.sum_squares] == [None] * 4
+    assert [found.mean, found.standard_deviation] == [None, None]
+    assert [found.geometric_mean, found.geometric_standard_deviation] == [None, None]
+    assert found.percentile(100) == 7
+
+
+def test_absent_and_present_is_present():
+    """A row that says -1 adds nothing to what the others tell."""
+    rows = [[1, 0, 0, 0, 0, *ABSENT, 1], [0, 1, 0, 0, 0, 3, 1.5, 2.25, 9, 2, 1]]
+    found = Histogram.of_rows(LINEAR, rows)
+    parts = [Histogram.of_rows(LINEAR, [one]) for one in rows]
+
+    for one in (found, parts[0] + parts[1], parts[1] + parts[0]):
+        assert (one.sum, one.log_sum, one.log_sum_squares) == (3, 1.5, 2.25)
+        assert one.sum_squares == 9 + 2 * 2**32
+    assert (parts[0] + parts[0]).sum is None
+
+
+def test_half_a_sum_of_squares_is_one():
+    """The lower half alone is told by clients that count small values."""
+    found = Histogram.of_rows(LINEAR, [[0, 2, 0, 0, 0, 4, -1, -1, 10, -1, 1]])
+
+    assert found.sum_squares == 10
+    assert found.standard_deviation == 1
+
+
+def test_logarithms_of_zero_for_a_sum_that_is_not_zero_are_absent():
+    """Some measures say 0 where they have not summed: that is no geometric mean of 0."""
+    absent = Histogram.of_rows(LINEAR, [[0, 2, 0, 0, 0, 4, 0, 0, -1, -1, 1]])
+    zeros = Histogram.of_rows(LINEAR, [[2, 0, 0, 0, 0, 0, 0, 0, -1, -1, 1]])
+
+    assert (absent.geometric_mean, absent.geometric_standard_deviation) == (None, None)
+    assert (zeros.geometric_mean, zeros.geometric_standard_deviation) == (0, 1)
+
+
+def test_what_no_float_can_hold_is_none():
+    """Sums of logarithms that no values can have do not end in an error."""
+    found = Histogram.of_rows(LINEAR, [[1, 0, 0, 0, 0, 1, 1e9, 1e300, -1, -1, 1]])
+
+    assert found.geometric_mean is None
+    assert found.geometric_standard_deviation is None
+
+
+def test_a_deviation_is_never_of_a_negative_number():
+    """Squares that are less than the mean's (a client's error) give 0."""
+    found = Histogram.of_rows(LINEAR, [[0, 0, 2, 0, 0, 10, 3, 1, 1, 0, 1]])
+
+    assert found.standard_deviation == 0
+    assert found.geometric_standard_deviation == 1
+
+
+@pytest.mark.parametrize("p", [-0.1, 100.1, math.nan, math.inf])
+def test_a_percentile_is_from_0_to_100(p: float):
+    """Anything else is refused, also where there is nothing."""
+    with pytest.raises(UsageError, match="a percentile is from 0 to 100, not"):
+        histogram(LINEAR).percentile(p)
+
+
+def test_percentiles_by_their_numbers():
+    """Those that were asked for, in that order."""
+    found = histogram(LINEAR, [1, 2, 3, 8])
+
+    assert found.percentiles((90, 10)) == {90: found.percentile(90), 10: found.percentile(10)}
+    assert list(found.percentiles()) == [5, 25, 50, 75, 95]
+
+
+def test_histograms_of_different_definitions_do_not_add_up():
+    """Their buckets are not the same; what is no histogram does not add at all."""
+    with pytest.raises(UsageError, match="different definitions cannot be added up"):
+        histogram(LINEAR) + histogram(Definition("linear", 1, 11, 5))
+    with pytest.raises(TypeError):
+        histogram(LINEAR) + 1
+
+
+def test_descriptions_do_not_matter_to_addition():
+    """A definition is its kind and its numbers."""
+    told = Definition("linear", 1, 10, 5, description="Lines")
+
+    assert (histogram(LINEAR, [2]) + histogram(told, [3])).count == 2
+
+
+def test_a_histogram_does_not_change():
+    """Neither by assignment, nor through its arrays, nor by addition."""
+    found = histogram(LINEAR, [2])
+    whole = found + found
+
+    for one in (found, whole):
+        with pytest.raises(ValueError, match="read-only"):
+            one.counts[0] = 1
+        with pytest.raises(ValueError, match="read-only"):
+            one.bounds[0] = 1
+    with pytest.raises(AttributeError):
+        found.submissions = 3
+    assert found.counts.tolist() == [0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("definition", "categorical"),
+    [
+        (EXPONENTIAL, False),
+        (LINEAR, False),
+        (ENUMERATED, True),
+        (BOOLEAN, True),
+        (Definition("flag"), True),
+    ],
+)
+def test_categories_are_told(definition: Definition, categorical: bool):
+    """So that a reader knows which means mean nothing."""
+    assert histogram(definition).is_categorical is categorical
+
+
+def test_arrays_tables_and_json_say_the_same():
+    """`to_numpy`, `to_pandas` and `to_dict` have the buckets in order."""
+    found = histogram(LINEAR, [1, 3, 8, 8])
+    starts, counts = found.to_numpy()
+    frame = found.to_pandas()
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+
+    assert starts.tolist() == [0, 1, 4, 7, 10]
+    assert counts.tolist() == [0, 2, 0, 2, 0]
+    assert list(frame.columns) == ["start", "end", "count", "share"]
+    assert frame["start"].tolist() == starts.tolist()
+    assert frame["end"].tolist() == [1, 4, 7, 10, 13]
+    assert frame["count"].tolist() == counts.tolist()
+    assert frame["share"].tolist() == [0, 0.5, 0, 0.5, 0]
+    assert document["buckets"] == frame.to_dict("records")
+    assert document["definition"] == LINEAR.to_json()
+    assert (document["submissions"], document["count"], document["sum"]) == (1, 4, 20)
+    assert (document["mean"], document["standard_deviation"]) == (5, pytest.approx(9.5**0.5))
+    assert document["percentiles"]["50"] == found.median == 4
+
+
+def test_tables_need_pandas(monkeypatch: pytest.MonkeyPatch):
+    """Without it the sentence says what to install."""
+    real = builtins.__import__
+
+    def without_pandas(name: str, *arguments, **options):
+        if name == "pandas":
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without_pandas)
+    with pytest.raises(UsageError, match=r"pip install 'mr-telemetry\[notebook\]'"):
+        histogram(LINEAR).to_pandas()
+
+
+def test_its_text_is_one_line():
+    """What a notebook or a debugger shows."""
+    assert repr(histogram(LINEAR, [1] * 1234)) == (
+        "<Histogram linear, 5 buckets, count 1,234, submissions 1>"
+    )
