@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from servers import fauxqs, ministack, seaweed  # noqa: F401 - fixtures for every test
 
 from mr.generate import GenerateReport, generate
 

@@ -20,6 +20,7 @@ ORDER = [
     "mr.layout",
     "mr.config",
     "mr.text",
+    "mr.metering",
     # keys and values
     "mr.keys",
     "mr.values",
@@ -95,6 +96,7 @@ ORDER = [
 
 #: The packages whose import alone takes longer than a short command should.
 HEAVY = [
+    "boto3",
     "numpy",
     "rich",
     "simdjson",
