@@ -12,7 +12,7 @@ the house relies on is little, and every store passes the same contract suite:
 import io
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -51,6 +51,8 @@ class Store(ABC):
 
     #: What `mr.stores.open_store` turns back into this store.
     url: str
+    #: Whether each request takes a round trip, so that reading ahead pays.
+    is_remote: bool = False
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[Entry]:
@@ -100,6 +102,14 @@ class Store(ABC):
     @abstractmethod
     def delete(self, name: str) -> None:
         """Delete an object; one that is not there is no error."""
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Delete these objects, in few requests where the store can; see `delete`.
+
+        After an error any of them may be deleted already.
+        """
+        for name in names:
+            self.delete(name)
 
     @abstractmethod
     def copy(self, source: str, target: str) -> None:

@@ -9,9 +9,9 @@ from mr.store import Store
 
 
 def open_store(url: str) -> Store:
-    """Return the store at `url`: a path or a file:// URL is a directory.
+    """Return the store at `url`: a path or a file:// URL is a directory, s3://BUCKET/PREFIX is S3.
 
-    Raises UsageError for a URL of a kind that is not known.
+    No request is made. Raises UsageError for a URL of a kind that is not known.
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     if scheme is None:
@@ -22,5 +22,14 @@ def open_store(url: str) -> Store:
             raise UsageError(f"{url} names another machine: write file:///PATH (three slashes)")
         return DirectoryStore(unquote(parts.path, errors="surrogateescape"))
     if scheme[1].lower() == "s3":
-        raise UsageError(f"{url}: S3 is not available in this version; give a directory")
-    raise UsageError(f"{url}: a store is a directory or a file:// URL, not {scheme[1]}://")
+        from mr.aws.s3 import S3Store  # boto3 is slow to import
+
+        return S3Store(url)
+    raise UsageError(
+        f"{url}: a store is a directory, a file:// URL or s3://BUCKET/PREFIX, not {scheme[1]}://"
+    )
+
+
+def is_local(place: str) -> bool:
+    """Whether a path or a URL names something on this machine."""
+    return "://" not in place or place.lower().startswith("file:")

@@ -21,8 +21,7 @@ from mr.errors import BadName, LeaseLost, ObjectChanged, ObjectExists, ObjectMis
 #: Processes that write at the same time in the races.
 WRITERS = 8
 
-#: Objects that they race for, one after the other: some of these races are close.
-RACES = 40
+ODD_NAMES = ["é/日本/🦊", "a b/c\\d", "a/.hidden", "...", "-rf", "a\nb"]
 
 BAD_NAMES = ["", ".", "..", "/", "/a", "a/", "a//b", "a/../b", "../a", "a/..", "./a", "a/./b"]
 BAD_NAMES += ["a\0b", "a\ud800b"]
@@ -113,6 +112,9 @@ def names(entries):
 class StoreContract:
     """What every store must do."""
 
+    #: Objects that processes race for, one after the other: some of these races are close.
+    RACES = 40
+
     # Whole objects.
 
     @pytest.mark.parametrize("size", [0, 1, 300, 3_000_000])
@@ -157,7 +159,7 @@ class StoreContract:
 
         assert store.read("a") == b"12345"
 
-    @pytest.mark.parametrize("name", ["é/日本/🦊", "a b/c\\d", "a/.hidden", "...", "-rf", "a\nb"])
+    @pytest.mark.parametrize("name", ODD_NAMES)
     def test_odd_names(self, store, name):
         """A name may hold whatever characters do not make it leave the store."""
         store.write(name, b"odd")
@@ -290,15 +292,15 @@ class StoreContract:
 
     def test_if_absent_has_one_winner(self, store):
         """Of processes that write if absent at the same time exactly one wins, with its bytes."""
-        winners = race(store, {f"race/{n}": {"if_absent": True} for n in range(RACES)})
+        winners = race(store, {f"race/{n}": {"if_absent": True} for n in range(self.RACES)})
 
         contents = {name: [store.read(name).decode()] for name in names(store.list())}
-        assert len(contents) == RACES
+        assert len(contents) == self.RACES
         assert winners == contents
 
     def test_if_match_has_one_winner(self, store):
         """Of processes that replace the same version exactly one wins, with its bytes."""
-        tags = {f"race/{n}": store.write(f"race/{n}", b"old") for n in range(RACES)}
+        tags = {f"race/{n}": store.write(f"race/{n}", b"old") for n in range(self.RACES)}
 
         winners = race(store, {name: {"if_match": tag} for name, tag in tags.items()})
 
@@ -541,6 +543,23 @@ class StoreContract:
         store.delete("a/b/c")
 
         assert store.list_level() == ([], [])
+
+    def test_delete_all(self, store):
+        """All that are named are gone, whether they were there or not, and no others."""
+        odd = ["é/日本", "a b", "a\nb", "a\rb", "a&<b>", "a\x01b"]
+        for name in ["kept", "a/kept", *odd]:
+            store.write(name, b"")
+
+        store.delete_all(iter([*odd, "never/was"]))
+        store.delete_all([])
+
+        assert names(store.list()) == ["a/kept", "kept"]
+
+    @pytest.mark.parametrize("name", BAD_NAMES)
+    def test_delete_all_of_bad_names(self, store, name):
+        """A name that no object can have is refused among others too."""
+        with pytest.raises(BadName):
+            store.delete_all(["a", name])
 
     def test_copy(self, store):
         """A copy has the bytes of its source and a life of its own."""

@@ -614,7 +614,7 @@ def test_open_store(root, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("s3://bucket/prefix", "S3 is not available"),
+        ("s3://b", "s3://BUCKET/PREFIX"),
         ("http://x/y", "not http"),
         ("file://machine/x", "another machine"),
         ("", "empty"),

@@ -24,7 +24,7 @@ ATTEMPTS = 8
 
 _CONFIG = Config(
     # Adaptive: after SlowDown or throttling the client sends less for a while.
-    retries={"mode": "adaptive", "max_attempts": ATTEMPTS},
+    retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
     max_pool_connections=CONNECTIONS,
     connect_timeout=CONNECT_S,
     read_timeout=READ_S,
