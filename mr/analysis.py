@@ -34,6 +34,8 @@ class Analysis:
     filter: ClassVar[Mapping[str, Any] | None] = None
     #: A second step: an Analysis whose `map` gets this one's `(key, value)` pairs.
     then: ClassVar["type[Analysis] | None"] = None
+    #: Packages that it needs, as pip takes them ("numpy>=2"): workers that lack them install them.
+    requirements: ClassVar[Sequence[str]] = ()
 
     #: `reduce(self, key, values)`: a generator of pairs; `values` is a stream in input order.
     #: Without it the job is map-only, and its result is what the maps yield, in block order.

@@ -8,7 +8,9 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterable
 from importlib import resources
+from os import PathLike
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 from mr.analysis import Analysis
 from mr.errors import UsageError
 from mr.scripts import FUNCTIONS, script_analysis
+from mr.shipping import whole_folders
 
 
 def bundled_analyses() -> dict[str, Path]:
@@ -24,8 +27,12 @@ def bundled_analyses() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("[!_]*.py"))}
 
 
-def load_analysis(name: str) -> type[Analysis]:
-    """The analysis class that a person names. Raises UsageError; an import error passes."""
+def load_analysis(name: str, ship: Iterable[str | PathLike[str]] = ()) -> type[Analysis]:
+    """The analysis class that a person names. Raises UsageError; an import error passes.
+
+    What lies in the folders `ship`, which travel with it, can be imported from now on.
+    """
+    make_importable(ship)
     source, _, class_name = name.partition(":")
     if source.endswith(".py") or "/" in source:
         return _pick(_import_file(Path(source)), class_name, name)
@@ -47,6 +54,13 @@ def load_analysis(name: str) -> type[Analysis]:
             raise UsageError(f"{name}: there is no module {error.name}.") from None
         raise
     return _pick(module, class_name, name)
+
+
+def make_importable(folders: Iterable[str | PathLike[str]]) -> None:
+    """Put folders on the path of imports, unless they are there. Raises UsageError."""
+    for folder in reversed(whole_folders(folders)):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -95,7 +109,9 @@ def _pick(module: ModuleType, class_name: str, name: str) -> type[Analysis]:
     }
     if "map" not in functions:
         raise UsageError(f"{name}: holds neither an Analysis class nor a function map.")
-    return script_analysis(Path(name).stem.replace("-", "_"), functions, module.__name__)
+    requirements = getattr(module, "requirements", ())
+    script = Path(name).stem.replace("-", "_")
+    return script_analysis(script, functions, module.__name__, requirements)
 
 
 def _is_library(function: Any) -> bool:

@@ -10,7 +10,7 @@ Everything is written through the context. This is the form of the pipeline's fi
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from mr.analysis import Analysis
@@ -99,13 +99,17 @@ def _setup_reduce(self: ScriptAnalysis, output: Any) -> None:
 
 
 def script_analysis(
-    name: str, functions: Mapping[str, Callable[..., None]], module: str = __name__
+    name: str,
+    functions: Mapping[str, Callable[..., None]],
+    module: str = __name__,
+    requirements: Sequence[str] = (),
 ) -> type[Analysis]:
     """The analysis class of a script with these functions; `map` must be among them.
 
-    `module` is the name of the script's module, of which the class becomes a part.
+    `module` is the name of the script's module, of which the class becomes a part; `requirements`
+    are the packages that the script needs.
     """
     hooks = {"reduce": _reduce, "combine": _combine, "setup_reduce": _setup_reduce}
     members: dict[str, Any] = {hook: f for hook, f in hooks.items() if hook in functions}
-    members |= {"_functions": dict(functions), "__module__": module}
+    members |= {"_functions": dict(functions), "__module__": module, "requirements": requirements}
     return type(name, (ScriptAnalysis,), members)
