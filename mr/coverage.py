@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mr.blocks import Listing
+from mr.listing import Listing
 from mr.publishing import InputBlocks, UnreadBlock
 from mr.schema import Schema, parse_schema
 from mr.spec import JobSpec
@@ -23,7 +23,7 @@ def listing_facts(listing: Listing, offered: InputBlocks, why_empty: str = "") -
         "strays": listing.strays,
         "stray_examples": listing.stray_examples,
         "missing": listing.missing,
-        "bytes": sum(block.size for block in chosen),
+        "bytes": chosen.bytes,
         "why_empty": why_empty,
     }
 

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 from mr import items
 from mr.analysis import Analysis, instantiate, is_scattered, steps
-from mr.blocks import Block, Listing
+from mr.blocks import Block, BlockList
 from mr.coverage import coverage, listing_facts
 from mr.directory import DirectoryStore
 from mr.items import Item
+from mr.listing import Listing
 from mr.mapping import (
     Position,
     Sink,
@@ -99,7 +100,9 @@ def run_inline(
             output = DirectoryStore(Path(folder, "output"), durable=False)
         splits = _splits(records, manner.splits, whole=publishes)
         offered = InputBlocks(
-            sorted((block for split in splits for block in split), key=lambda block: block.key)
+            BlockList.of(
+                sorted((block for split in splits for block in split), key=lambda block: block.key)
+            )
         )
         prepared = None
         if analysis.prepare is not None:

@@ -1,10 +1,11 @@
 """What an analysis that publishes files works with, before the job's tasks and after them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mr.blocks import Block
+from mr.blocks import Block, BlockList
 from mr.items import Item, Line
 from mr.schema import Dimensions
 
@@ -16,11 +17,13 @@ SET_ASIDE_KEPT = 1_000
 class InputBlocks:
     """The blocks that a job is to read, as `prepare` sees them: in byte order of their keys.
 
+    There may be millions: iterate, as often as needed, and keep none that need not be kept.
+
     A block has `key`, `size` (compressed bytes), `tag` (its version), `store_url` and
     `dimensions`.
     """
 
-    found: Sequence[Block]
+    found: BlockList
     #: The filter in force in its JSON form.
     filter: Mapping[str, Any] = field(default_factory=dict)
     #: The share of records that is read, and the number of blocks; None for all.
@@ -31,7 +34,12 @@ class InputBlocks:
     set_aside: int = 0
     #: The first of the latter, each with its reason.
     set_aside_examples: list[dict[str, str]] = field(default_factory=list)
-    _left_out: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        #: By the blocks' places.
+        self._left_out = bytearray(len(self.found))
+        self._left_out_bytes = 0
+        self._left_out_counts: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Block]:
         return iter(self.found)
@@ -40,10 +48,14 @@ class InputBlocks:
         return len(self.found)
 
     def leave_out(self, block: Block, reason: str, *, covered: bool = False) -> None:
-        """Do not read a block: because the output covers it already, or for another reason."""
-        if id(block) in self._left_out:
+        """Do not read one of these blocks: the output covers it already, or for another reason."""
+        if not 0 <= block.place < len(self._left_out):
+            raise ValueError(f"{block.path} is none of the job's blocks.")
+        if self._left_out[block.place]:
             return
-        self._left_out.add(id(block))
+        self._left_out[block.place] = True
+        self._left_out_bytes += block.size
+        self._left_out_counts[block.store_url] += 1
         if covered:
             self.covered += 1
             return
@@ -52,9 +64,14 @@ class InputBlocks:
             self.set_aside_examples.append({"block": block.path, "reason": reason})
 
     @property
-    def chosen(self) -> list[Block]:
+    def chosen(self) -> BlockList:
         """The blocks that are left."""
-        return [block for block in self.found if id(block) not in self._left_out]
+        left_out = self._left_out
+        return BlockList(
+            lambda: (block for block in self.found if not left_out[block.place]),
+            Counter(self.found.counts) - self._left_out_counts,
+            self.found.bytes - self._left_out_bytes,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mr.blocks import Block, list_blocks
+from mr.blocks import Block
 from mr.inline import RawRecord
 from mr.lines import BlockAccount
+from mr.listing import list_blocks
 from mr.mapping import open_planned
 from mr.records import read_records
 from mr.schema import Schema
@@ -21,7 +22,7 @@ def sample_records(
 ) -> list[RawRecord]:
     """At most `most` records in the order of the input, about as many from each chosen block."""
     blocks = list_blocks(inputs, schema, selection, listed=listed).blocks
-    chosen = blocks[:: max(1, -(-len(blocks) // most))]
+    chosen = list(blocks.every(max(1, -(-len(blocks) // most))))
     found: list[RawRecord] = []
     share = 1
     while len(found) < most:

@@ -49,7 +49,7 @@ class Dimensions(tuple):
 
     def __new__(cls, fields: tuple[str, ...], values: Iterable[str]) -> "Dimensions":
         """Make one from as many values as there are fields."""
-        self = super().__new__(cls, values)
+        self = tuple.__new__(cls, values)
         self.fields = fields
         return self
 
@@ -148,12 +148,13 @@ class Schema:
 
     def dimensions_of(self, key: str) -> Dimensions | None:
         """The dimensions that a block's path holds; None where it is not of the layout."""
-        *folders, name = key.split("/")
-        stems = name.split(".")
-        if len(folders) != self.folders or len(stems) <= IN_FILE_NAME:
+        # Once for every block of a listing, and there may be millions.
+        folders = key.split("/")
+        stems = folders.pop().split(".", IN_FILE_NAME)
+        if len(folders) + IN_FILE_NAME != len(self.fields) or len(stems) <= IN_FILE_NAME:
             return None
         values = (*folders, *stems[:IN_FILE_NAME])
-        return self.dimensions(values) if all(values) else None
+        return None if "" in values else Dimensions(self.fields, values)
 
     def matches(self, dimensions: Sequence[str]) -> bool:
         """Whether every dimension is allowed."""

@@ -27,10 +27,10 @@ from reference import every_hook, records
 
 from mr import Analysis
 from mr.analysis import near_misses
-from mr.blocks import list_blocks
 from mr.checking import check_laws, manners
 from mr.errors import AnalysisError
 from mr.inline import Manner, run_inline
+from mr.listing import list_blocks
 from mr.loading import load_analysis
 from mr.sampling import sample_records
 from mr.schema import load_filter, load_schema
@@ -254,7 +254,7 @@ def test_sample_is_spread_over_the_blocks_in_order(tree):
     """A sample takes no more than asked, from many blocks, and in the order of the input."""
     schema = load_schema()
     everything = load_filter(None, schema)
-    blocks = list_blocks([str(tree.path)], schema, everything).blocks
+    blocks = list(list_blocks([str(tree.path)], schema, everything).blocks)
     order = [(identity, json.dumps(payload)) for _, _, identity, payload in records(tree.path)]
 
     few = sample_records([str(tree.path)], schema, everything, most=5)
@@ -273,7 +273,7 @@ def test_sample_of_fewer_than_the_blocks_reaches_the_last_ones(tree):
     """A sample that cannot take every block leaves out some in between, not those at the end."""
     schema = load_schema()
     everything = load_filter(None, schema)
-    blocks = list_blocks([str(tree.path)], schema, everything).blocks
+    blocks = list(list_blocks([str(tree.path)], schema, everything).blocks)
     most = len(blocks) * 2 // 3
 
     found = sample_records([str(tree.path)], schema, everything, most=most)

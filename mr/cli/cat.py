@@ -14,10 +14,10 @@ def command(block: str, raw: bool, limit: int | None, line: int | None) -> None:
     import json
     import sys
 
-    from mr.blocks import list_blocks
     from mr.cells import integers_of_any_length
     from mr.errors import UsageError
     from mr.lines import BlockAccount
+    from mr.listing import list_blocks
     from mr.records import read_records
     from mr.schema import load_filter, load_schema
     from mr.stores import open_store

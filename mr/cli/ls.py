@@ -11,8 +11,8 @@ from mr.cli.options import need_inputs, read_input_list, selection_options
 @click.option("--blocks", "each", is_flag=True, help="List each block instead.")
 def command(by: tuple[str, ...], each: bool, **options) -> None:
     """Show what every INPUT holds by dimension: blocks, compressed bytes, and dates."""
-    from mr.blocks import list_blocks
     from mr.errors import UsageError
+    from mr.listing import list_blocks
     from mr.schema import load_filter, load_schema
     from mr.text import counted
 
@@ -50,14 +50,17 @@ def command(by: tuple[str, ...], each: bool, **options) -> None:
 def _table(blocks, fields, schema) -> list[str]:
     """One row for each combination of values, with the range of each dimension in file names."""
     dates = [field for field in schema.fields[schema.folders :] if field not in fields]
-    groups: dict[tuple[str, ...], list] = {}
+    groups: dict[tuple[str, ...], _Group] = {}
     for block in blocks:
-        groups.setdefault(tuple(block.dimensions[field] for field in fields), []).append(block)
+        values = tuple(block.dimensions[field] for field in fields)
+        group = groups.get(values)
+        if group is None:
+            group = groups[values] = _Group()
+        group.add(block.size, [block.dimensions[field] for field in dates])
     rows = [(*fields, "blocks", "bytes", *dates)]
-    for values, members in sorted(groups.items()):
-        spans = [_span([block.dimensions[field] for block in members]) for field in dates]
-        size = sum(block.size for block in members)
-        rows.append((*values, str(len(members)), f"{size:,}", *spans))
+    for values, group in sorted(groups.items(), key=lambda item: item[0]):
+        spans = (_span(*ends) for ends in zip(group.low, group.high, strict=True))
+        rows.append((*values, str(group.blocks), f"{group.size:,}", *spans))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     numbers = (len(fields), len(fields) + 1)
     return [
@@ -69,6 +72,21 @@ def _table(blocks, fields, schema) -> list[str]:
     ]
 
 
-def _span(values: list[str]) -> str:
-    low, high = min(values), max(values)
+class _Group:
+    """Blocks of the same values, added up."""
+
+    def __init__(self) -> None:
+        self.blocks = self.size = 0
+        self.low: list[str] = []
+        self.high: list[str] = []
+
+    def add(self, size: int, dates: list[str]) -> None:
+        """Add one block."""
+        self.low = list(map(min, self.low, dates)) if self.blocks else dates
+        self.high = list(map(max, self.high, dates)) if self.blocks else dates
+        self.blocks += 1
+        self.size += size
+
+
+def _span(low: str, high: str) -> str:
     return low if low == high else f"{low} .. {high}"

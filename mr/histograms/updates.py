@@ -1,7 +1,7 @@
 """Planning an update of what is published: new folders, and the blocks that are new."""
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -89,22 +89,20 @@ def plan_update(
     if keep < 0:
         raise UsageError(f"keep is {keep}; it must be at least 0.")
     live, _ = read_versions(output)
-    placed: list[tuple[Block, Place]] = []
+    versions = set()
     for block in blocks:
         # A list of keys is a file with a line for each.
         place = LINE_BREAK if "\n" in block.key else place_of(block.dimensions)
         if isinstance(place, Place):
-            placed.append((block, place))
+            versions.add(place.version)
         else:
             blocks.leave_out(block, place)
-    versions = {place.version for _, place in placed}
     infos = {version: read_info(output, live[version]) for version in versions if version in live}
     if not rebuild:
         for version, info in infos.items():
             _check_base(blocks, output, live[version], info)
-        _leave_out_known(blocks, placed, output, [live[version] for version in infos])
-    chosen = {id(block) for block in blocks.chosen}
-    new = {place.version for block, place in placed if id(block) in chosen}
+        _leave_out_known(blocks, output, [live[version] for version in infos])
+    new = _versions_of(blocks.chosen)
     folders = {
         version: _plan_folder(version, live.get(version), infos.get(version), rebuild)
         for version in sorted(new)
@@ -145,13 +143,17 @@ def _check_base(blocks: InputBlocks, output: Store, folder: str, info: FolderInf
         raise UsageError(f"{where} was made with another --filter: {elsewhere}")
 
 
-def _leave_out_known(
-    blocks: InputBlocks, placed: list[tuple[Block, Place]], output: Store, bases: list[str]
-) -> None:
+def _versions_of(blocks: Iterable[Block]) -> set[str]:
+    """The versions that blocks belong to, all of which have a place."""
+    places = (place_of(block.dimensions) for block in blocks)
+    return {place.version for place in places if isinstance(place, Place)}
+
+
+def _leave_out_known(blocks: InputBlocks, output: Store, bases: list[str]) -> None:
     """Leave out the blocks that the folders hold; both sides are in the order of the keys."""
     known = heapq.merge(*(processed_blocks(output, base) for base in bases), key=lambda one: one[0])
     entry = next(known, None)
-    for block, _ in placed:
+    for block in blocks.chosen:
         while entry is not None and entry[0] < block.key:
             entry = next(known, None)
         if entry is None or entry[0] != block.key:
