@@ -1,13 +1,13 @@
 """The parts of a job's result, and the result as one stream."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from mr import items, layout
-from mr.commits import Commit, committed_tasks, read_commit
+from mr.commits import Commit, committed_tasks, read_commits
 from mr.items import Item
-from mr.runs import Entry, merge_in_passes, read_run
+from mr.runs import Entry, merge_in_passes
+from mr.sources import Run, Sources
 from mr.spec import JobSpec
 from mr.store import Store
 
@@ -23,24 +23,20 @@ def read_result(store: Store, spec: JobSpec, folder: Path) -> Iterator[Item]:
 
 
 def _result_entries(store: Store, spec: JobSpec, folder: Path) -> Iterator[Entry]:
-    parts = result_parts(store, spec)
-    if any(step.has_reduce for step in spec.steps):
-        return merge_in_passes(parts, folder)
-    return itertools.chain.from_iterable(part() for part in parts)
+    with Sources(store) as sources:
+        parts = [sources.of(part) for part in result_parts(store, spec)]
+        if any(step.has_reduce for step in spec.steps):
+            yield from merge_in_passes(parts, folder)
+        else:
+            yield from sources.in_turn(parts)
 
 
-def result_parts(store: Store, spec: JobSpec) -> list[Callable[[], Iterator[Entry]]]:
+def result_parts(store: Store, spec: JobSpec) -> list[Run]:
     """The parts of the result in the order of their tasks; calling one starts reading it."""
     tasks = sorted(committed_tasks(store, spec.job, spec.last_stage))
-    return [_part(store, spec.job, read_commit(store, spec.job, task)) for task in tasks]
+    return [_part(store, spec.job, commit) for commit in read_commits(store, spec.job, tasks)]
 
 
-def _part(store: Store, job: str, commit: Commit) -> Callable[[], Iterator[Entry]]:
+def _part(store: Store, job: str, commit: Commit) -> Run:
     name = layout.result_name(job, commit.task, commit.attempt)
-    length = commit.spans[0].length
-
-    def read() -> Iterator[Entry]:
-        with store.open(name, end=length) as stream:
-            yield from read_run(stream, length, name)
-
-    return read
+    return Run(store, name, 0, commit.spans[0].length)

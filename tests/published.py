@@ -60,18 +60,22 @@ def write_definitions(folder: Path) -> Path:
 
 def versions(root: Path) -> dict[str, str]:
     """The live folders."""
-    return json.loads((root / "versions.json").read_bytes())
+    return json.loads(unpacked((root / "versions.json").read_bytes()))
+
+
+def unpacked(data: bytes) -> bytes:
+    """What a file holds, whether it is gzipped or not."""
+    return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
 
 
 def content(root: Path) -> dict[str, bytes]:
-    """Every live file of a published folder, but for what tells of times and earlier folders."""
+    """What every live file of a published folder holds, but for times and earlier folders."""
     found = {}
     for version, folder in versions(root).items():
         for path in (root / folder).rglob("*"):
             name = path.relative_to(root / folder).as_posix()
             if path.is_file() and name not in ("state/claim.json", "state/folder.json"):
-                data = path.read_bytes()
-                data = gzip.decompress(data) if path.suffix == ".gz" else data
+                data = unpacked(path.read_bytes())
                 found[f"{version}: {name}"] = data.replace(folder.encode(), b"FOLDER")
     for name in ("FILES_PROCESSED", "FILES_MISSING"):
         found[name] = (root / name).read_bytes()

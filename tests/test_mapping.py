@@ -5,8 +5,8 @@ import lzma
 import pytest
 
 from mr import Analysis
-from mr.blocks import list_blocks
 from mr.errors import BlockChanged
+from mr.listing import list_blocks
 from mr.mapping import Position, map_blocks
 from mr.schema import load_filter, load_schema
 
@@ -39,7 +39,7 @@ def planned(tmp_path, data):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     schema = load_schema()
-    return list_blocks([str(tmp_path)], schema, load_filter(None, schema)).blocks
+    return list(list_blocks([str(tmp_path)], schema, load_filter(None, schema)).blocks)
 
 
 def mapped(analysis, blocks):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mr.analyses.histograms import Histograms
 from published import content, payload, times, versions, write_definitions
 
+from mr.blocks import BlockList
 from mr.directory import DirectoryStore
 from mr.errors import AnalysisError, FormatError, PlanAgain, StoreUnavailable, UsageError
 from mr.histograms.filters import FilterTree, escaped, path_id, tree_paths, unescaped
@@ -43,9 +44,10 @@ def publish(store: DirectoryStore, records, folder: Path, **parameters) -> None:
 class Dying(DirectoryStore):
     """Fails at the n-th write or deletion, and at every one after it."""
 
-    def __init__(self, path: Path, lives: int) -> None:
+    def __init__(self, path: Path, lives: int, *, is_remote: bool = False) -> None:
         super().__init__(path, durable=False)
         self.lives = lives
+        self.is_remote = is_remote
 
     def _die(self) -> None:
         self.lives -= 1
@@ -78,7 +80,8 @@ def test_dying_at_any_write_leaves_the_old_state_and_is_repeated(tmp_path):
         with tempfile.TemporaryDirectory() as name:
             root = Path(name)
             publish(DirectoryStore(root, durable=False), old, tmp_path)
-            store = Dying(root, lives)
+            # Every other time as in a bucket, on top of plain files.
+            store = Dying(root, lives, is_remote=lives % 2 == 1)
             with suppress(StoreUnavailable):
                 publish(store, new, tmp_path)
             live = {key: data for key, data in content(root).items() if ":" in key}
@@ -105,7 +108,9 @@ def plan(store, records, **options):
 
     with tempfile.TemporaryDirectory() as name:
         run_inline(Spy, records, Manner(), {}, DirectoryStore(name, durable=False))
-    return plan_update(InputBlocks(blocks), store, **{"rebuild": False, "keep": 1, **options})
+    return plan_update(
+        InputBlocks(BlockList.of(blocks)), store, **{"rebuild": False, "keep": 1, **options}
+    )
 
 
 def test_of_two_publishers_of_one_version_the_second_is_told(tmp_path):

@@ -5,8 +5,8 @@
   same; the records of one block at once
 - `placing`, `filters`, `entries`, `sections`: where blocks and records belong; what goes from the
   maps to the reduces, and what these write
-- `folders`, `updates`, `swapping`, `publication`, `document`: the published folder, and how an
-  update takes its place
+- `bodies`, `folders`, `updates`, `swapping`, `publication`, `document`: the published folder, and
+  how an update takes its place
 - `statistics`, `reading`: one distribution; the published folder read back
 
 For people there are `open`, which opens a published folder, and `Histogram`.

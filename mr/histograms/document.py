@@ -4,13 +4,15 @@
     "filter-tree": {...}, "coverage": {...}, "by-build-date": {MEASURE: {...}, ...},
     "by-submission-date": {MEASURE: {...}, ...}}, ...}
 
-Each part is the content of the file of that name.
+Each part is the content of the file of that name, unpacked if its body is gzipped.
 """
 
 import json
-import shutil
 from typing import BinaryIO
 
+from mr.errors import FormatError
+from mr.histograms.bodies import pieces
+from mr.histograms.folders import VERSIONS, read_json
 from mr.store import Store
 
 PARTS = ("histograms", "revisions", "filter-tree", "coverage")
@@ -22,7 +24,7 @@ def write_document(output: Store, file: BinaryIO) -> None:
 
     Only one measure's names are in memory, not its content.
     """
-    versions = json.loads(output.read("versions.json"))
+    versions = read_json(output, VERSIONS)
     file.write(b"{")
     for number, (key, folder) in enumerate(sorted(versions.items())):
         file.write(b",\n" if number else b"\n")
@@ -30,7 +32,7 @@ def write_document(output: Store, file: BinaryIO) -> None:
         for part in PARTS:
             file.write(b',\n"%s": ' % part.encode())
             _copy(output, f"{folder}/{part}.json", file)
-        measures = sorted(json.loads(output.read(f"{folder}/histograms.json")))
+        measures = sorted(read_json(output, f"{folder}/histograms.json"))
         for kind in KINDS:
             file.write(b',\n"%s": {' % kind.encode())
             for place, measure in enumerate(measures):
@@ -46,5 +48,8 @@ def _json(text: str) -> bytes:
 
 
 def _copy(output: Store, name: str, file: BinaryIO) -> None:
-    with output.open(name) as source:
-        shutil.copyfileobj(source, file)
+    try:
+        for piece in pieces(output, name):
+            file.write(piece)
+    except ValueError as error:
+        raise FormatError(f"{output.url}/{name} is damaged: {error}.") from None

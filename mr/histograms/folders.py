@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from mr.errors import FormatError, ObjectMissing, UsageError
+from mr.histograms.bodies import body_of, read_body
 from mr.histograms.entries import BLOCK, read_entries
 from mr.histograms.placing import is_name
 from mr.store import Store
@@ -68,13 +69,13 @@ def measures_name(folder: str) -> str:
 def write_json(output: Store, name: str, value: Any) -> None:
     """Write a small JSON file."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    output.write(name, text.encode("utf-8"))
+    output.write(name, body_of(output, text.encode("utf-8")))
 
 
 def read_json(output: Store, name: str) -> Any:
     """Read a small JSON file. Raises ObjectMissing, FormatError."""
     try:
-        return json.loads(output.read(name))
+        return json.loads(read_body(output, name))
     except ValueError as error:
         raise FormatError(f"{output.url}/{name} is damaged: {error}.") from None
 
@@ -89,7 +90,7 @@ def read_versions(output: Store) -> tuple[dict[str, str], str | None]:
         return {}, None
     where = f"{output.url}/{VERSIONS}"
     try:
-        versions = json.loads(output.read(VERSIONS, tag=entry.tag))
+        versions = json.loads(read_body(output, VERSIONS, tag=entry.tag))
     except ValueError as error:
         raise UsageError(f"{where} is no JSON ({error}): mend it, or publish elsewhere.") from None
     if not isinstance(versions, dict):
@@ -110,12 +111,10 @@ def read_info(output: Store, folder: str) -> FolderInfo | None:
     Raises FormatError for one of another version of this package.
     """
     try:
-        data = output.read(info_name(folder))
+        info = msgspec.json.decode(read_body(output, info_name(folder)), type=FolderInfo)
     except ObjectMissing:
         return None
-    try:
-        info = msgspec.json.decode(data, type=FolderInfo)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise FormatError(f"{output.url}/{info_name(folder)} is damaged: {error}.") from None
     if info.version != STATE_VERSION:
         raise FormatError(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mr.errors import FormatError, ObjectMissing, PlanAgain
+from mr.histograms.bodies import packing
 from mr.histograms.definitions import Definitions
 from mr.histograms.entries import Suffix, Value, read_entries, total
 from mr.histograms.filters import FilterTree
@@ -37,6 +38,7 @@ class Sections:
         self._plan = plan
         self._definitions = definitions
         self._output = output
+        self._open = packing(output.open, output.store)
         #: By version, the measures that the base folder has a state of.
         self._known = {key: self._measures(folder) for key, folder in plan.folders.items()}
         self._waiting = deque(self._carried_over())
@@ -75,7 +77,7 @@ class Sections:
         if not measure:
             self._section = FolderSection(
                 folder.folder,
-                open_file=self._output.open,
+                open_file=self._open,
                 base=self._base(folder, ""),
                 base_tree=self._base_tree(folder),
             )
@@ -83,7 +85,7 @@ class Sections:
         self._section = MeasureSection(
             folder.folder,
             measure,
-            open_file=self._output.open,
+            open_file=self._open,
             definitions=self._definitions,
             tree=self._tree_of(folder),
             base=self._base(folder, measure),

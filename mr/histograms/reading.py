@@ -7,10 +7,8 @@ for date, histogram in version.evolution("GC_MS", by="submission").items(): ...
 """
 
 import difflib
-import gzip
 import json
 import re
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -19,6 +17,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from mr.errors import FormatError, ObjectMissing, UsageError
+from mr.histograms.bodies import read_body
 from mr.histograms.definitions import Definition, parse_definition
 from mr.histograms.filters import LEVELS, Path, tree_paths
 from mr.histograms.folders import VERSIONS
@@ -30,8 +29,6 @@ from mr.stores import open_store
 #: Kinds of dates, and how the files that have them are called.
 KINDS = {"build": "by-build-date", "submission": "by-submission-date"}
 
-#: The first bytes of what gzip has made.
-_GZIP = b"\x1f\x8b"
 #: Names that an error shows.
 _NAMES_SHOWN = 12
 
@@ -270,16 +267,12 @@ class Version:
 def _read(store: Store, name: str) -> Any:
     where = f"{store.url}/{name}"
     try:
-        return json.loads(_unpacked(store.read(name)))
+        return json.loads(read_body(store, name))
     except ObjectMissing:
         hint = "this is no published folder" if name == VERSIONS else "publish the folder anew"
         raise UsageError(f"{where} is missing: {hint}.") from None
-    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is broken ({error}): publish the folder anew.") from None
-
-
-def _unpacked(data: bytes) -> bytes:
-    return gzip.decompress(data) if data.startswith(_GZIP) else data
 
 
 def _day(day: str | date | None, default: str) -> str:

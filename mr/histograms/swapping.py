@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from mr.errors import ObjectChanged, ObjectExists, ObjectMissing, PlanAgain
+from mr.histograms.bodies import body_of
 from mr.histograms.folders import (
     MISSING,
     PROCESSED,
@@ -112,7 +113,7 @@ def _is_done(output: Store, folder: FolderPlan, now: str | None) -> bool:
 
 def _write_versions(output: Store, versions: dict[str, str], tag: str | None) -> None:
     data = (json.dumps(versions, indent=1) + "\n").encode()
-    output.write(VERSIONS, data, if_absent=tag is None, if_match=tag)
+    output.write(VERSIONS, body_of(output, data), if_absent=tag is None, if_match=tag)
 
 
 def write_root_lists(output: Store, unread: Iterable[str]) -> None:
