@@ -3,6 +3,7 @@
 Nothing here decides that the output counts: that is the commit's part.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from typing import Any
 
 from mr import items, layout, values
 from mr.analysis import Analysis
+from mr.blocks import Block
 from mr.bundle import Bundle, load_bundle
 from mr.commits import Commit, read_commit
 from mr.coverage import unread_blocks
@@ -22,15 +24,18 @@ from mr.mapping import (
     Sink,
     map_blocks,
     map_pairs,
+    open_planned,
     partition_function,
     takes_function,
 )
 from mr.parts import read_result
 from mr.plans import read_line
+from mr.prefetch import read_ahead
 from mr.publishing import Commits
 from mr.reducing import reduce_runs
-from mr.runs import Entry, RunWriter, Span, read_run
+from mr.runs import RunWriter, Span
 from mr.shuffle import ItemSink, MapBuffer, combiner
+from mr.sources import Run, Sources
 from mr.spec import JobSpec, RunRef, Step, line_blocks, line_runs, read_spec
 from mr.staging import StagedFiles, place_files
 from mr.store import Store
@@ -47,12 +52,29 @@ class Job:
     prepared: Any
 
 
-def read_job(store: Store, task: Task) -> Job:
-    """The job of a task; its bundle is loaded only when its digest is the message's."""
+def read_job(store: Store, task: Task, folder: Path) -> Job:
+    """The job of a task; its bundle is loaded only when its digest is the message's.
+
+    What it reads, and the source files that come with it, are kept under `folder`: all processes
+    that share it fetch a job once.
+    """
     spec = read_spec(store, task.job)
-    data = store.read(layout.bundle_name(task.job))
-    prepared = values.decode(store.read(layout.prepared_name(task.job)))
-    return Job(spec, load_bundle(data, task.bundle), prepared)
+    data = _fetched(store, layout.bundle_name(task.job), folder / f"{task.job}-bundle")
+    prepared = _fetched(store, layout.prepared_name(task.job), folder / f"{task.job}-prepared")
+    return Job(spec, load_bundle(data, task.bundle, folder), values.decode(prepared))
+
+
+def _fetched(store: Store, name: str, path: Path) -> bytes:
+    """An object that never changes, by way of a file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        data = store.read(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}-{os.getpid()}")
+    unfinished.write_bytes(data)
+    unfinished.replace(path)
+    return data
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,13 @@ class Attempt:
     name: str
     folder: Path
     position: Position = field(default_factory=Position)
+    #: Where its output goes, if not to `store`: one that is only to be looked at.
+    elsewhere: Store | None = None
+
+    @property
+    def out(self) -> Store:
+        """Where its output goes."""
+        return self.elsewhere or self.store
 
     @property
     def step(self) -> Step:
@@ -121,7 +150,7 @@ def _run(attempt: Attempt) -> Commit:
     else:
         buffer = _map_buffer(attempt, analysis)
         _feed(attempt, analysis, line, buffer)
-        with attempt.store.create(layout.run_name(task.job, task.id, attempt.name)) as out:
+        with attempt.out.create(layout.run_name(task.job, task.id, attempt.name)) as out:
             spans = buffer.write(out)
         pairs, spills = buffer.pairs, buffer.spills
     seconds = time.monotonic() - start
@@ -139,14 +168,25 @@ def _feed(
     spec = attempt.job.spec
     if attempt.task.step == 1:
         blocks = line_blocks(line, spec)
-        map_blocks(analysis, blocks, sink, attempt.position, sample=spec.sample)
+        with read_ahead(_remote(blocks), open_planned) as open_block:
+            map_blocks(
+                analysis, blocks, sink, attempt.position, open_block=open_block, sample=spec.sample
+            )
     else:
         _, runs = line_runs(line)
-        map_pairs(analysis, _results(attempt, runs), sink, attempt.position)
+        with Sources(attempt.store) as sources:
+            map_pairs(analysis, _results(attempt, sources, runs), sink, attempt.position)
+
+
+def _remote(blocks: list[Block]) -> list[Block]:
+    """The blocks that are a round trip away, or more."""
+    urls = {block.store_url for block in blocks}
+    remote = {url for url in urls if open_store(url).is_remote}
+    return [block for block in blocks if block.store_url in remote]
 
 
 def _map_only(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[list[Span], int]:
-    with attempt.store.create(attempt.result) as out:
+    with attempt.out.create(attempt.result) as out:
         writer = RunWriter(out, attempt.moved)
         sink = ItemSink(writer)
         _feed(attempt, analysis, line, sink)
@@ -172,16 +212,17 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, dic
     spec = attempt.job.spec
     output = _output(spec, attempt.task.step)
     with ExitStack() as stack:
-        out = stack.enter_context(attempt.store.create(attempt.result))
+        out = stack.enter_context(attempt.out.create(attempt.result))
         files = None
         if output is not None:
-            packed = stack.enter_context(attempt.store.create(attempt.files))
+            packed = stack.enter_context(attempt.out.create(attempt.files))
             files = stack.enter_context(StagedFiles(packed, attempt.folder))
         writer = RunWriter(out, attempt.moved)
+        sources = stack.enter_context(Sources(attempt.store))
         reduce_runs(
             analysis,
             partition,
-            [_source(attempt, run, layout.run_name) for run in runs],
+            [_source(attempt, sources, run, layout.run_name) for run in runs],
             writer,
             attempt.folder,
             attempt.position,
@@ -229,33 +270,29 @@ def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> str:
             "text for the person, or nothing."
         )
     if spec.document:
-        with attempt.store.create(attempt.result) as out:
+        with attempt.out.create(attempt.result) as out:
             analysis.document(output, out)
     return said or ""
 
 
-def _results(attempt: Attempt, runs: list[RunRef]) -> Iterator[tuple[bytes, Item]]:
+def _results(
+    attempt: Attempt, sources: Sources, runs: list[RunRef]
+) -> Iterator[tuple[bytes, Item]]:
     """Each item of some result parts, with the key that its reduce was given.
 
     What `setup_reduce` wrote, which has none, is for people, not for the next step.
     """
     has_header = attempt.job.spec.steps[attempt.task.step - 2].has_reduce
-    for run in runs:
-        for key, found, _ in _source(attempt, run, layout.result_name)():
-            if has_header and not key:
-                continue
-            for data in found:
-                yield key, items.decode(data)
+    parts = [_source(attempt, sources, run, layout.result_name) for run in runs]
+    for key, found, _ in sources.in_turn(parts):
+        if has_header and not key:
+            continue
+        for data in found:
+            yield key, items.decode(data)
 
 
 def _source(
-    attempt: Attempt, run: RunRef, name_of: Callable[[str, str, str], str]
-) -> Callable[[], Iterator[Entry]]:
+    attempt: Attempt, sources: Sources, run: RunRef, name_of: Callable[[str, str, str], str]
+) -> Run:
     name = name_of(attempt.task.job, run.task, run.attempt)
-
-    def read() -> Iterator[Entry]:
-        end = run.offset + run.length
-        with attempt.store.open(name, start=run.offset, end=end) as stream:
-            yield from read_run(stream, run.length, name)
-
-    return read
+    return sources.of(Run(attempt.store, name, run.offset, run.length))

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +23,9 @@ from mr.attempts import Attempt, Job, read_job, run_attempt
 from mr.commits import Commit, Failure
 from mr.errors import RetryElsewhere
 from mr.mapping import Position
+from mr.metering import METER
 from mr.stores import open_store
+from mr.tally import Tally
 from mr.tasks import Task
 from mr.usercode import error_line, own_frames
 
@@ -31,8 +33,10 @@ from mr.usercode import error_line, own_frames
 PROGRESS_S = 0.25
 #: How much of a key is shown in a failure.
 MOST_KEY_CHARACTERS = 1000
-#: Jobs whose description and code a process keeps at hand.
-JOBS_KEPT = 8
+#: Jobs whose description and code a process keeps at hand. One: see `load_bundle`.
+JOBS_KEPT = 1
+#: The folder, beside those of the attempts, for source files that came with jobs.
+CODE = "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,23 @@ class Progress:
     compressed_bytes: int = 0
     raw_bytes: int = 0
 
+    @classmethod
+    def of(cls, tally: Tally, moves: int = 0) -> "Progress":
+        """What a tally says of it."""
+        return cls(moves, tally.records, tally.compressed_bytes, tally.raw_bytes)
+
 
 @dataclass(frozen=True)
 class Reply:
-    """One line to the parent: exactly one of its fields is set."""
+    """One line to the parent: exactly one of its first four fields is set."""
 
     progress: Progress | None = None
     done: Commit | None = None
     failed: Failure | None = None
     #: Why the attempt could not run here and now, through no fault of the analysis.
     unavailable: str | None = None
+    #: What was asked of S3 and SQS meanwhile.
+    requests: dict[str, int] = field(default_factory=dict)
 
 
 def describe_failure(error: BaseException, order: Order, position: Position) -> Failure:
@@ -89,12 +100,11 @@ def answer(order: Order, jobs: dict[str, Job], position: Position) -> Reply:
     """Run the attempt that is ordered and say how it ended; `jobs` are those at hand."""
     task = order.task
     try:
-        store = open_store(order.store)
+        store, folder = open_store(order.store), Path(order.folder)
         if task.job not in jobs:
             if len(jobs) >= JOBS_KEPT:
                 jobs.clear()
-            jobs[task.job] = read_job(store, task)
-        folder = Path(order.folder)
+            jobs[task.job] = read_job(store, task, folder.parent / CODE)
         attempt = Attempt(store, jobs[task.job], task, order.attempt, folder, position)
         return Reply(done=run_attempt(attempt))
     except RetryElsewhere as error:
@@ -112,7 +122,7 @@ def answer(order: Order, jobs: dict[str, Job], position: Position) -> Reply:
 
 def _progress_of(position: Position) -> Progress:
     tally, account = position.tally, position.account
-    progress = Progress(position.moves, tally.records, tally.compressed_bytes, tally.raw_bytes)
+    progress = Progress.of(tally, position.moves)
     if account is None:
         return progress
     return Progress(
@@ -185,7 +195,7 @@ def main() -> None:
             reply = answer(order, jobs, position)
         with contextlib.suppress(Exception):  # user code may have closed or replaced it
             sys.stdout.flush()
-        replies.send(reply)
+        replies.send(replace(reply, requests=METER.take()))
 
 
 if __name__ == "__main__":

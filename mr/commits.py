@@ -1,6 +1,7 @@
 """Commits: the one write that makes a task done; and the failures that count against it."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,6 +12,9 @@ from mr.runs import Span
 from mr.state import read_state
 from mr.store import Store
 from mr.tally import Tally
+
+#: Commits that are read at a time.
+READERS = 16
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Commit:
     #: What publishing has to say to the person; and why the job is to be planned anew, if it is.
     said: str = ""
     again: str = ""
+    #: How often the task's message had been delivered, and what its worker has asked of S3 and SQS
+    #: since its last commit.
+    deliveries: int = 1
+    requests: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,18 @@ def write_commit(store: Store, job: str, commit: Commit) -> bool:
 def read_commit(store: Store, job: str, task: str) -> Commit:
     """A task's commit. Raises ObjectMissing, FormatError."""
     return read_state(store, layout.commit_name(job, task), Commit)
+
+
+def read_commits(store: Store, job: str, tasks: Sequence[str]) -> Iterator[Commit]:
+    """The commits of some tasks, in their order; several at a time where each takes a round trip.
+
+    Raises as `read_commit` does.
+    """
+    if len(tasks) < 2 or not store.is_remote:
+        yield from (read_commit(store, job, task) for task in tasks)
+        return
+    with ThreadPoolExecutor(READERS) as pool:
+        yield from pool.map(lambda task: read_commit(store, job, task), tasks)
 
 
 def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:

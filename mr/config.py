@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,12 @@ MOST = 10**15
 #: Each worker is a process, so more would be a slip; each reducer is a list in every map task.
 MOST_WORKERS = 1_000
 MOST_REDUCERS = 10_000
+
+#: Where tasks may run.
+ENGINES = ("local", "cluster")
+
+#: Bounds of a lease: SQS counts whole seconds, and lends for 12 hours at most.
+LEAST_LEASE_S, MOST_LEASE_S = 3, 12 * 3600
 
 #: A split's greatest size in compressed bytes: what the pipeline called one block.
 DEFAULT_SPLIT_BYTES = 500_000_000
@@ -96,6 +102,25 @@ def _parse_store(text: str) -> str:
     return text if "://" in text else os.path.expanduser(text)
 
 
+def _parse_engine(text: str) -> str:
+    if text not in ENGINES:
+        raise UsageError(f"{text!r} is none of the engines: {', '.join(ENGINES)}.")
+    return text
+
+
+def _parse_queue(text: str) -> str:
+    if not text:
+        raise UsageError("it is empty; give the name or the URL of an SQS queue.")
+    return text
+
+
+def _parse_lease(text: str) -> float:
+    seconds = parse_duration(text)
+    if not LEAST_LEASE_S <= seconds <= MOST_LEASE_S:
+        raise UsageError(f"{text!r} is not between {LEAST_LEASE_S} s and {MOST_LEASE_S} s.")
+    return seconds
+
+
 def _default_store(environment: Mapping[str, str]) -> str:
     state = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     if state.startswith("~"):
@@ -122,6 +147,21 @@ class Settings:
     max_failures: int = 5
     #: A task without progress for this long is ended, which counts as a failure.
     hang_limit: float = 600.0
+    #: Where tasks run: "local" or "cluster"; "" to go by the store.
+    engine: str = ""
+    #: The cluster's queue: a name, or a URL.
+    queue: str = ""
+    #: How long a task is lent to a worker of a cluster at a time.
+    lease: float = 300.0
+    #: Local disk for spills; "" for beside the jobs, or the person's cache.
+    scratch: str = ""
+    #: The settings that somebody gave, by name.
+    given: frozenset[str] = field(default_factory=frozenset)
+
+    def sized(self, workers: int) -> "Settings":
+        """The settings for so many workers, as far as nobody gave other numbers."""
+        chosen = self if "workers" in self.given else replace(self, workers=workers)
+        return chosen if "reducers" in self.given else replace(chosen, reducers=chosen.workers)
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
@@ -132,6 +172,10 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "buffer_size": parse_size,
     "max_failures": parse_count,
     "hang_limit": parse_duration,
+    "engine": _parse_engine,
+    "queue": _parse_queue,
+    "lease": _parse_lease,
+    "scratch": os.path.expanduser,
 }
 
 
@@ -147,6 +191,8 @@ def load_settings(
             raise UsageError(f"{path}: {name}: must be text or a number.")
         texts[name] = (str(value), f"{path}: {name}")
     for setting in fields(Settings):
+        if setting.name not in _PARSERS:
+            continue
         variable = ENVIRONMENT_PREFIX + setting.name.upper()
         if environment.get(variable):
             texts[setting.name] = (environment[variable], variable)
@@ -159,14 +205,9 @@ def load_settings(
             known = ", ".join(_PARSERS)
             raise UsageError(f"{where}: no such setting; there are: {known}.")
         values[name] = parse_named(where, _PARSERS[name], text)
-    settings = Settings(**values)
-    workers = settings.workers or min(_processors(), MOST_WORKERS)
-    return replace(
-        settings,
-        store=settings.store or _default_store(environment),
-        workers=workers,
-        reducers=settings.reducers or workers,
-    )
+    settings = Settings(**values, given=frozenset(values))
+    settings = replace(settings, store=settings.store or _default_store(environment))
+    return settings.sized(min(_processors(), MOST_WORKERS))
 
 
 def _read_file() -> tuple[Path, dict[str, Any]]:

@@ -1,13 +1,13 @@
 """The jobs in a store: which there are, how they stand, and removing them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mr import layout
 from mr.commits import committed_tasks
-from mr.errors import FormatError, ObjectMissing
+from mr.ends import EndState, read_end
+from mr.errors import FormatError, ObjectMissing, UsageError
 from mr.heartbeat import is_alive
-from mr.job import EndState, read_end
 from mr.spec import JobSpec, read_spec
 from mr.store import Store
 
@@ -28,6 +28,44 @@ class JobStatus:
     tasks_done: int
     #: Whether somebody runs it, or writes its result.
     busy: bool
+
+
+def find_job(store: Store, text: str) -> JobSpec:
+    """The job of this id, or the only one whose id begins or ends so. Raises UsageError."""
+    try:
+        return read_spec(store, text)
+    except ObjectMissing:
+        pass
+    except FormatError as error:
+        if _is_there(store, text):
+            raise UsageError(f"job {text} cannot be read: {error}") from None
+    folders, _ = store.list_level(layout.JOBS)
+    found = match_job((folder[len(layout.JOBS) : -1] for folder in folders), text, store.url)
+    try:
+        return read_spec(store, found)
+    except ObjectMissing:
+        raise UsageError(f"there is no job {text} in {store.url}.") from None
+    except FormatError as error:
+        raise UsageError(f"job {found} cannot be read: {error}") from None
+
+
+def match_job(ids: Iterable[str], text: str, where: str) -> str:
+    """The id that is the text, or the only one that begins or ends so. Raises UsageError."""
+    found = sorted(job for job in ids if text and (job.startswith(text) or job.endswith(text)))
+    if text in found:
+        return text
+    if len(found) > 1:
+        raise UsageError(f"{text} could be {' or '.join(found[:5])}: give more of its id.")
+    if not found:
+        raise UsageError(f"there is no job {text} in {where}; `mr-telemetry jobs` lists them.")
+    return found[0]
+
+
+def _is_there(store: Store, job: str) -> bool:
+    try:
+        return store.stat(layout.spec_name(job)) is not None
+    except FormatError:  # not even an id
+        return False
 
 
 def list_jobs(store: Store, *, now: float | None = None) -> list[JobStatus]:
@@ -66,5 +104,6 @@ def remove_job(store: Store, job: str) -> None:
     store.write(layout.tombstone_name(job), b"removed\n")
     names = [entry.name for entry in store.list(layout.job_prefix(job))]
     # Its description last: until then the job can still be seen, and removed again.
-    for name in sorted(names, key=lambda name: name == layout.spec_name(job)):
-        store.delete(name)
+    last = layout.spec_name(job)
+    store.delete_all(name for name in names if name != last)
+    store.delete(last)

@@ -4,26 +4,27 @@ import datetime
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mr import layout, values
 from mr import spec as specs
 from mr.analysis import Analysis, instantiate, is_scattered, parse_parameters, steps
-from mr.blocks import Listing, list_blocks, why_nothing_matches
-from mr.bundle import digest_of, pack_bundle
+from mr.bundle import digest_of, header_of, pack_bundle
 from mr.config import Settings, parse_bad_limit, parse_named
 from mr.coverage import listing_facts
-from mr.directory import DirectoryStore
 from mr.errors import AnalysisError, PlanAgain, UsageError
 from mr.job import plan_job
+from mr.listing import Listing, list_blocks, why_nothing_matches
 from mr.publishing import InputBlocks
 from mr.schema import load_filter, load_schema
+from mr.scratch import scratch_folder, scratch_root
 from mr.scripts import ScriptAnalysis
 from mr.spec import JobSpec, Step
 from mr.splits import fitting_size
 from mr.store import Store
-from mr.stores import open_store
+from mr.stores import is_local, open_store
 from mr.usercode import own_traceback
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class Request:
     output: str | None = None
     #: Whether what it publishes is wanted as one document.
     document: bool = False
+    #: Folders that travel with the analysis.
+    ship: Sequence[str | PathLike[str]] = ()
 
 
 def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[JobSpec, Listing]:
@@ -74,9 +77,14 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
     selection = load_filter(chosen, schema)
     found = steps(request.analysis)
     check_steps(request.analysis)
-    bundle = pack_bundle(request.analysis, request.parameters)
+    check_reach(request, store)
+    bundle = pack_bundle(request.analysis, request.parameters, request.ship)
+    header = header_of(bundle)
     store.check_conditions()
-    listing = list_blocks(request.inputs, schema, selection, listed=request.listed)
+    with scratch_folder(scratch_root(store, settings.scratch)) as folder:
+        listing = list_blocks(
+            request.inputs, schema, selection, listed=request.listed, folder=folder
+        )
     if request.strict and listing.missing:
         raise UsageError(
             f"--strict: {listing.missing[0]}, of the input list, is not there; leave --strict out "
@@ -85,12 +93,11 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
     job = new_job_id(request.name)
     if request.document and steps(request.analysis)[-1].document is None:
         raise UsageError(f"{request.name} publishes files: name a folder for them (-o FOLDER/).")
-    limited = listing.blocks[: request.limit_blocks]
+    limited = listing.blocks.first(request.limit_blocks)
     offered = InputBlocks(limited, selection.to_dict(), request.sample, request.limit_blocks)
     output = _output_url(request, store, job)
     prepared = prepare_analysis(request.analysis, request.parameters, offered, output)
     blocks = offered.chosen
-    total = sum(block.size for block in blocks)
     spec = JobSpec(
         version=specs.VERSION,
         job=job,
@@ -100,10 +107,10 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         schema=schema.to_dict(),
         filter=selection.to_dict(),
         inputs=[*request.inputs, *request.listed],
-        stores=sorted({block.store_url for block in blocks}),
+        stores=blocks.stores,
         steps=_steps(found),
         reducers=settings.reducers,
-        split_bytes=fitting_size(total, settings.workers, settings.split_size),
+        split_bytes=fitting_size(blocks.bytes, settings.workers, settings.split_size),
         buffer_bytes=settings.buffer_size,
         sample=request.sample,
         max_bad_records=most_bad,
@@ -119,9 +126,28 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         ),
         output=output,
         document=request.document,
+        requirements=header.requirements,
+        platform=header.platform,
     )
     plan_job(store, spec, bundle, blocks, prepared)
     return spec, listing
+
+
+def check_reach(request: Request, store: Store) -> None:
+    """Raise UsageError for places on this machine, where a cluster's workers cannot go."""
+    if not store.is_remote:
+        return
+    for place in (*request.inputs, *request.listed):
+        if is_local(place):
+            raise UsageError(
+                f"{place} is on this machine, and a cluster's workers cannot read it; "
+                f"`mr-telemetry copy {place} s3://BUCKET/PREFIX` brings it where they can."
+            )
+    if request.output is not None and is_local(request.output):
+        raise UsageError(
+            f"{request.output} is on this machine, and a cluster's workers cannot publish there; "
+            "name s3://BUCKET/PREFIX/."
+        )
 
 
 def publishes(analysis: type[Analysis]) -> bool:
@@ -210,14 +236,6 @@ def new_job_id(name: str) -> str:
     word = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem)[:40].strip("-")
     now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     return "-".join(part for part in (now, word, secrets.token_hex(3)) if part)
-
-
-def open_job_store(url: str) -> DirectoryStore:
-    """The store of local jobs; raises UsageError when it is not a directory."""
-    store = open_store(url)
-    if not isinstance(store, DirectoryStore):
-        raise UsageError(f"--store {url}: the local engine keeps its jobs in a directory.")
-    return store
 
 
 def parse_settings_of_analysis(analysis: type[Analysis], texts: Iterable[str]) -> dict[str, Any]:

@@ -14,18 +14,26 @@
     jobs/<job>/published                   how publishing ended: done or failed
     jobs/<job>/report                      what the job read, counted and left out
     jobs/<job>/output/...                  what the job published, where the person named no folder
+    jobs/<job>/logs/<worker>/<piece>       what a worker tells of the attempts that it ran
+    workers/<worker>                       a worker's last sign of life
     tombstones/<job>                       the job is being removed, or was
 
 Ids match `[a-z0-9-]+`. A stage is `<step>-map`, `<step>-reduce`, `<step>-place` or
-`<step>-publish`; a task `<stage>-<number>`.
+`<step>-publish`; a task `<stage>-<number>`. The stage `0-coordinate` has no plan: its one task is
+to coordinate the job.
 """
 
+import hashlib
 import re
 
 from mr.errors import FormatError
 
 JOBS = "jobs/"
+WORKERS = "workers/"
 TOMBSTONES = "tombstones/"
+
+#: The stage of the task to coordinate a job.
+COORDINATE = "0-coordinate"
 
 #: A stage has no more tasks than this, so that their ids are of one length.
 MOST_TASKS = 10**7
@@ -48,6 +56,12 @@ def stage_id(step: int, kind: str) -> str:
 def task_id(stage: str, number: int) -> str:
     """The id of a task; ids of one stage sort as their numbers do."""
     return f"{stage}-{number:07d}"
+
+
+def task_number(task: str, stage: str) -> int | None:
+    """The number of a task in its stage; None for a task of another stage."""
+    prefix, _, number = task.rpartition("-")
+    return int(number) if prefix == stage and number.isdecimal() else None
 
 
 def job_prefix(job: str) -> str:
@@ -143,6 +157,30 @@ def output_prefix(job: str) -> str:
 def report_name(job: str) -> str:
     """Where the job's report lies."""
     return f"{job_prefix(job)}report"
+
+
+def log_name(job: str, worker: str, piece: str) -> str:
+    """Where a worker puts a piece of its log of a job."""
+    return f"{logs_prefix(job)}{checked_id(worker)}/{checked_id(piece)}"
+
+
+def logs_prefix(job: str) -> str:
+    """The prefix of all logs of a job."""
+    return f"{job_prefix(job)}logs/"
+
+
+def worker_name(worker: str) -> str:
+    """Where a worker gives signs of life."""
+    return f"{WORKERS}{checked_id(worker)}"
+
+
+def events_queue(queue: str, job: str) -> str:
+    """The name of the queue by which a job's coordinator hears of attempts.
+
+    Beside the workers' queue; at most 80 characters (the limit of SQS), whatever the job's id.
+    """
+    digest = hashlib.sha256(checked_id(job).encode()).hexdigest()
+    return f"{queue[:50]}-job-{digest[:24]}"
 
 
 def tombstone_name(job: str) -> str:

@@ -10,16 +10,15 @@ from typing import Any
 from mr.analysis import Analysis, known_parameters, near_misses, steps
 from mr.cells import cell_text, integers_of_any_length
 from mr.columns import Columns, Kind, columns_of
-from mr.config import Settings, load_settings, parse_share
-from mr.engines.local import run_here
+from mr.config import load_settings, parse_share
+from mr.ends import EndState, failure_of
+from mr.engines.choice import Engine, choose_engine
 from mr.errors import UsageError
 from mr.heartbeat import alive
 from mr.items import Item, Items, Line
-from mr.job import EndState, failure_of
 from mr.launch import (
     DEFAULT_MAX_BAD,
     Request,
-    open_job_store,
     plan_until_published,
     prepare_job,
     publishes,
@@ -44,7 +43,7 @@ def run(
     *,
     filter: str | Mapping[str, Any] | None = None,
     schema: str | None = None,
-    engine: str = "local",
+    engine: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     workers: int | None = None,
     reducers: int | None = None,
@@ -54,29 +53,39 @@ def run(
     max_bad_records: int | str = DEFAULT_MAX_BAD,
     strict: bool = False,
     store: str | None = None,
+    queue: str | None = None,
     quiet: bool = False,
     output: str | PathLike[str] | None = None,
+    ship: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
 ) -> "Result":
     """Run an analysis and return its result, as `mr-telemetry run` does with the same options.
 
     `analysis` is a class (one from a notebook's cell too) or what the command line takes;
     `filter` a file, its JSON form, or field names to allowed values. Sizes and shares are as on
     the command line: `"500MB"`, `"1%"`. An analysis that publishes does so to the folder `output`,
-    or else to a place kept with the job; the result's `output` tells where.
+    or else to a place kept with the job; the result's `output` tells where. `ship` are folders
+    that travel with the analysis, as by `--with` on the command line.
 
     Raises UsageError for what must be put right, JobFailed and TooManyBadRecords for a job that
     fails, JobInterrupted when it is stopped.
     """
-    from mr.loading import load_analysis
+    from mr.loading import load_analysis, make_importable
 
-    if engine != "local":
-        raise UsageError(f"engine {engine!r}: there is only 'local' in this version.")
+    folders = [ship] if isinstance(ship, str | PathLike) else list(ship)
+    make_importable(folders)
     loaded = load_analysis(analysis) if isinstance(analysis, str) else analysis
     if not (isinstance(loaded, type) and issubclass(loaded, Analysis)):
         raise UsageError(f"{analysis!r:.200} is not an Analysis class; give the class itself.")
     places = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    flags = {"store": store, "workers": workers, "reducers": reducers, "split_size": split_size}
-    settings = load_settings({k: str(v) for k, v in flags.items() if v is not None})
+    flags = {
+        "store": store,
+        "queue": queue,
+        "engine": engine,
+        "workers": workers,
+        "reducers": reducers,
+        "split_size": split_size,
+    }
+    chosen = choose_engine(load_settings({k: str(v) for k, v in flags.items() if v is not None}))
     request = Request(
         analysis=loaded,
         name=analysis if isinstance(analysis, str) else loaded.__name__,
@@ -89,31 +98,32 @@ def run(
         max_bad_records=str(max_bad_records),
         strict=strict,
         output=None if output is None else fspath(output),
+        ship=folders,
     )
     if output is not None and not publishes(loaded):
         raise UsageError(f"{loaded.__name__} publishes nothing; use result.save(PATH).")
     return plan_until_published(
-        lambda: _run_once(request, settings, quiet=quiet),
+        lambda: _run_once(request, chosen, quiet=quiet),
         lambda text: print(f"mr-telemetry: {text}", file=sys.stderr),
     )
 
 
-def _run_once(request: Request, settings: Settings, *, quiet: bool) -> "Result":
-    jobs = open_job_store(settings.store)
-    spec, _ = prepare_job(request, settings, jobs)
+def _run_once(request: Request, engine: Engine, *, quiet: bool) -> "Result":
+    store = engine.store
+    spec, _ = prepare_job(request, engine.settings, store)
     with (
-        alive(jobs, spec.job),
+        alive(store, spec.job),
         Display(spec.listing["bytes"], quiet=quiet) as display,
     ):
         for sentence in near_misses(steps(request.analysis)):
             display.trouble(sentence)
-        end, report = run_here(jobs, spec, workers=settings.workers, observer=display)
+        end, report = engine.run(spec, display)
     if end.state is not EndState.DONE:
         raise failure_of(end)
 
     def items() -> Iterator[Item]:
-        with alive(jobs, spec.job), scratch_folder(jobs) as folder:
-            yield from read_result(jobs, spec, folder)
+        with alive(store, spec.job), scratch_folder(engine.scratch) as folder:
+            yield from read_result(store, spec, folder)
 
     return Result(items, report, spec.output or None)
 

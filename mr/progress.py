@@ -3,10 +3,12 @@
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from mr.child import Progress
 from mr.commits import Commit
+from mr.fleet import Running
 
 #: How often a line is printed when standard error is no terminal.
 LINE_S = 5.0
@@ -74,6 +76,7 @@ class Display:
             self._bytes += commit.tally.compressed_bytes
             self._raw += commit.tally.raw_bytes
             self._records += commit.tally.records
+            self._running.pop(commit.attempt, None)
             self._show()
 
     def progress(self, worker: str, progress: Progress | None) -> None:
@@ -83,6 +86,15 @@ class Display:
                 self._running.pop(worker, None)
             else:
                 self._running[worker] = progress
+            self._show()
+
+    def running(self, attempts: Mapping[str, Running]) -> None:
+        """These attempts are running on workers elsewhere."""
+        with self._lock:
+            self._running = {
+                name: Progress(0, one.records, one.compressed_bytes, one.raw_bytes)
+                for name, one in attempts.items()
+            }
             self._show()
 
     def trouble(self, text: str) -> None:

@@ -6,11 +6,17 @@ from typing import Any
 import msgspec
 
 from mr import layout
+from mr.commits import Commit
+from mr.ends import End, EndState
 from mr.errors import ObjectMissing
-from mr.job import Conduct, End, EndState, covered_by
+from mr.job import covered_by
+from mr.metering import METER
+from mr.prices import price_usd
 from mr.spec import JobSpec
+from mr.stages import Conduct
 from mr.state import read_state
 from mr.store import Store
+from mr.tally import add_counts
 from mr.text import counted
 
 #: Counters that a summary shows; the report has all.
@@ -29,11 +35,35 @@ def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dic
         "complete": covered["complete"] and end.state is EndState.DONE,
         "published": "".join(commit.said for commit in commits),
         "tasks": {stage: len(found) for stage, found in conduct.commits.items()},
-        "attempts_lost": conduct.attempts_lost,
+        "attempts": {
+            "delivered": sum(commit.deliveries for commit in commits),
+            "lost": conduct.attempts_lost,
+            "sent_again": conduct.rung_again,
+            "sent_late": conduct.sent_late,
+        },
+        "requests": _requests(commits),
         "pairs_mapped": sum(commit.pairs for commit in commits),
         "spills": sum(commit.spills for commit in commits),
         "seconds": round(seconds, 3),
         "raw_mb_per_s": round(raw_bytes / 1e6 / seconds, 3) if seconds else None,
+    }
+
+
+def _requests(commits: list[Commit]) -> dict[str, Any]:
+    """What workers and this coordinator have asked of S3 and SQS, and its price at list prices."""
+    counts = METER.take()
+    for commit in commits:
+        add_counts(counts, commit.requests)
+    each = len(commits) or 1
+    by_service = {
+        service: sum(n for name, n in counts.items() if name.startswith(f"{service}."))
+        for service in ("s3", "sqs")
+    }
+    return {
+        "counts": dict(sorted(counts.items())),
+        "for_each_task": {name: round(count / each, 2) for name, count in by_service.items()},
+        "usd": round(price_usd(counts), 6),
+        "usd_for_each_task": round(price_usd(counts) / each, 9),
     }
 
 

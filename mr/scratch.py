@@ -1,9 +1,11 @@
-"""Scratch folders: local disk for spills and merges, beside the jobs (/tmp may be too small).
+"""Scratch folders: local disk for spills and merges; /tmp may be too small.
 
-Whoever uses one holds a lock on it; what a killed process left behind has none, and is swept.
+They lie beside the jobs where these are in a directory, else in the person's cache. Whoever uses
+one holds a lock on it; what a killed process left behind has none, and is swept.
 """
 
 import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,14 +14,14 @@ from pathlib import Path
 
 from mr.directory import DirectoryStore
 from mr.files import is_at
+from mr.store import Store
 
 _LOCK = "lock"
 
 
 @contextmanager
-def scratch_folder(store: DirectoryStore) -> Iterator[Path]:
-    """A folder of one's own, gone at the end of the block."""
-    root = _root(store)
+def scratch_folder(root: Path) -> Iterator[Path]:
+    """A folder of one's own below `root`, gone at the end of the block."""
     root.mkdir(parents=True, exist_ok=True)
     while True:
         folder = Path(tempfile.mkdtemp(dir=root))
@@ -34,10 +36,10 @@ def scratch_folder(store: DirectoryStore) -> Iterator[Path]:
             return
 
 
-def sweep_scratch(store: DirectoryStore) -> int:
+def sweep_scratch(root: Path) -> int:
     """Remove the folders of processes that were killed; returns how many."""
     swept = 0
-    for lock in _root(store).glob(f"*/{_LOCK}"):
+    for lock in root.glob(f"*/{_LOCK}"):
         try:
             with lock.open() as held:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,5 +50,16 @@ def sweep_scratch(store: DirectoryStore) -> int:
     return swept
 
 
-def _root(store: DirectoryStore) -> Path:
-    return Path(store.url) / ".scratch"
+def scratch_root(store: Store, named: str = "") -> Path:
+    """Where scratch folders lie for the jobs of a store: as the person named it, or by default."""
+    if named:
+        return Path(named)
+    if isinstance(store, DirectoryStore):
+        return Path(store.url) / ".scratch"
+    return cache_folder() / "scratch"
+
+
+def cache_folder() -> Path:
+    """The person's folder for what can be made anew."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "mr-telemetry"

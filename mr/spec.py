@@ -1,12 +1,13 @@
 """What a job is, as written once at its start: nothing in it changes later."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from mr import layout
 from mr.blocks import Block
+from mr.compatibility import Platform
 from mr.errors import FormatError
 from mr.schema import Schema, parse_schema
 from mr.state import read_state
@@ -65,6 +66,9 @@ class JobSpec:
     output: str = ""
     #: Whether what is published is also to be had as one document.
     document: bool = False
+    #: The packages that the analysis needs, and the environment that it was sent from.
+    requirements: list[str] = field(default_factory=list)
+    platform: Platform = field(default_factory=Platform)
 
     @property
     def last_stage(self) -> str:

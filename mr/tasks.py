@@ -18,7 +18,7 @@ VERSION = 1
 #: No plan is as long as this; beyond it no file has offsets.
 MOST_BYTES = 2**63
 
-_STAGE = re.compile(r"[1-9][0-9]{0,2}-(map|reduce|place|publish)")
+_STAGE = re.compile(rf"[1-9][0-9]{{0,2}}-(map|reduce|place|publish)|{layout.COORDINATE}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -27,6 +27,7 @@ class TaskState(enum.Enum):
 
     WAITING = "waiting", "It has no commit yet; a message for it is queued, or will be."
     RUNNING = "running", "An attempt holds its lease and makes progress."
+    REFUSED = "refused", "A worker cannot run it, for it is not as the sender; another one may."
     LOST = "lost", "Its attempt ended without fault of the analysis; another one will run."
     FAILED = (
         "failed",
@@ -70,7 +71,7 @@ class Task:
 
     @property
     def kind(self) -> str:
-        """What the task does: map, reduce, place (what reduces wrote) or publish."""
+        """What the task does: map, reduce, place (what reduces wrote), publish, or coordinate."""
         return self.stage.partition("-")[2]
 
     @property
@@ -86,6 +87,11 @@ class Task:
     def encode(self) -> bytes:
         """The message body: a few hundred bytes."""
         return msgspec.json.encode(_Message(VERSION, self))
+
+
+def coordinate_task(job: str, bundle: str) -> Task:
+    """The task to coordinate a job; its byte range means nothing."""
+    return Task(job, layout.COORDINATE, 0, 0, 1, bundle)
 
 
 def publishes(stage: str) -> bool:

@@ -182,7 +182,7 @@ def _check_coverage(coverage: dict[str, Any], processed: list[str]) -> None:
 def _check_state(state: Path, definitions: dict[str, Any]) -> None:
     assert _object(state / "folder.json")["folder"] == state.parent.name
     assert (state / "folder.jsonl.gz").is_file()
-    measures = json.loads((state / "measures.json").read_bytes())
+    measures = json.loads(_body(state / "measures.json"))
     assert definitions.keys() <= set(measures), "a published measure has no state"
     named = {path.name for path in (state / "measures").glob("*")}
     assert named == {f"{measure}.jsonl.gz" for measure in measures}, "states of other measures"
@@ -197,11 +197,15 @@ def _list(path: Path) -> list[str]:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+    found = json.loads(_body(path), object_pairs_hook=_once, parse_constant=_refuse)
     assert isinstance(found, dict), f"{path} is no object"
     return found
+
+
+def _body(path: Path) -> bytes:
+    """The JSON of a file: gzipped in a bucket, plain in a folder."""
+    data = path.read_bytes()
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """What many tests use: a generated tree with its truth, and the command line as a function."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from servers import fauxqs, ministack, seaweed  # noqa: F401 - fixtures for every test
 
+from mr.engines.onemachine import LocalCluster, local_cluster
 from mr.generate import GenerateReport, generate
 
 JOBS = Path(__file__).parent / "jobs"
@@ -70,16 +72,60 @@ def environment(store: Path, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def command(environment: dict[str, str], tmp_path: Path) -> Callable[..., Answer]:
     """Run `mr-telemetry` with these arguments, in a folder of its own."""
+    return lambda *arguments: run_command(arguments, environment, tmp_path)
+
+
+def run_command(arguments: tuple, environment: dict[str, str], folder: Path) -> Answer:
+    """Run `mr-telemetry` to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mr.cli.main", *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=COMMAND_TIMEOUT_S,
+    )
+    return Answer(done.returncode, done.stdout, done.stderr.decode())
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A cluster of two workers on this machine."""
+    pytest.importorskip("ministack", reason="ministack is not installed (extra [local-cluster])")
+    with local_cluster(tmp_path_factory.mktemp("cluster"), 2) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster_environment(
+    cluster: LocalCluster, environment: dict[str, str], tmp_path: Path
+) -> dict[str, str]:
+    """The environment of commands on the cluster."""
+    return {**environment, **cluster.settings, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+@pytest.fixture
+def cluster_command(cluster_environment: dict[str, str], tmp_path: Path) -> Callable[..., Answer]:
+    """Run `mr-telemetry` on the cluster; a folder of blocks among the arguments is read from S3."""
 
     def run(*arguments: object) -> Answer:
-        done = subprocess.run(
-            [sys.executable, "-m", "mr.cli.main", *map(str, arguments)],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMMAND_TIMEOUT_S,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr.decode())
+        moved = [in_s3(one, cluster_environment, tmp_path) for one in arguments]
+        return run_command(tuple(moved), cluster_environment, tmp_path)
 
     return run
+
+
+#: Folders that were copied to a cluster's S3.
+_COPIED: set[str] = set()
+
+
+def in_s3(argument: object, environment: dict[str, str], folder: Path) -> object:
+    """The argument itself, or the URL of a copy if it is a folder."""
+    if not (isinstance(argument, Path) and argument.is_dir()):
+        return argument
+    url = f"s3://mr-telemetry/trees/{hashlib.sha256(str(argument).encode()).hexdigest()[:16]}"
+    if url not in _COPIED:
+        copied = run_command(("copy", argument, url), environment, folder)
+        assert copied.code == 0, copied.err
+        _COPIED.add(url)
+    return url

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import LEVELS
+from published import unpacked
 
 SIMPLE = {"kind": "exponential", "low": 1, "high": 30000, "n_buckets": 50}
 
@@ -183,13 +184,13 @@ def _sum(rows: list[tuple]) -> list[int | float]:
 
 def published(root: Path) -> dict[str, Any]:
     """What a published folder holds, in the same form."""
-    versions = json.loads((root / "versions.json").read_bytes())
+    versions = json.loads(unpacked((root / "versions.json").read_bytes()))
     return {version: _published(root / folder) for version, folder in versions.items()}
 
 
 def _published(folder: Path) -> dict[str, Any]:
     def read(name: str) -> Any:
-        return json.loads((folder / name).read_bytes())
+        return json.loads(unpacked((folder / name).read_bytes()))
 
     paths = dict(_leaves(read("filter-tree.json"), ()))
     revisions = read("revisions.json")

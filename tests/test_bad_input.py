@@ -11,8 +11,9 @@ import pytest
 from conftest import JOBS
 
 from mr.config import Settings
-from mr.launch import Request, open_job_store, prepare_job
+from mr.launch import Request, prepare_job
 from mr.loading import load_analysis
+from mr.stores import open_store
 
 FOLDER = "saved_session/Firefox/nightly/22.0a1"
 DAY = "20130226031002.201310{day:02d}.v2.log.{letter}"
@@ -373,7 +374,7 @@ def planned(store: Path, tree: Path) -> str:
         analysis=load_analysis(str(JOBS / "map_only.py")), name="map_only", inputs=[str(tree)]
     )
     settings = dataclasses.replace(Settings(), store=str(store), workers=2, reducers=2)
-    spec, _ = prepare_job(request, settings, open_job_store(str(store)))
+    spec, _ = prepare_job(request, settings, open_store(str(store)))
     return spec.job
 
 

@@ -18,6 +18,7 @@ from mr.child import Progress
 from mr.cli import outcome
 from mr.cli.main import COMMANDS, main
 from mr.commits import Commit
+from mr.directory import DirectoryStore
 from mr.errors import UsageError
 from mr.generate import generate
 from mr.tally import Tally
@@ -182,7 +183,9 @@ MISTAKES = [
     ("run os_distribution", "no input", "--input-list FILE"),
     ("run os_distribution nowhere", "nowhere: no such file or folder"),
     ("run os_distribution TREE/saved_session", "nothing here lies as <reason>/", "give the folder"),
-    ("run os_distribution s3://bucket/x", "S3 is not available", "give a directory"),
+    ("run os_distribution s3://bucket/x", "there are no AWS credentials; set AWS_PROFILE"),
+    ("run os_distribution s3://B/x", "write s3://BUCKET/PREFIX"),
+    ("run os_distribution ftp://bucket/x", "a store is a directory, a file:// URL or s3://"),
     ("run os_distribution ftp://bucket/x", "not ftp://"),
     ("run os_distribution TREE -o nowhere/out.csv", "nowhere/out.csv", "create it first"),
     ("run os_distribution TREE -o out.xls", "no output format has the ending '.xls'", ".jsonl"),
@@ -192,7 +195,8 @@ MISTAKES = [
     ("run os_distribution TREE --report -", "--report '-': name a file"),
     ("run os_distribution TREE -o several.py/", "cannot write to several.py: it is a file"),
     ("run os_distribution TREE --output=", "--output: it is empty", "- to print"),
-    ("run os_distribution TREE -o s3://bucket/res/", "--output s3://bucket/res/: S3 is not avail"),
+    ("run os_distribution TREE -o s3://bucket/res/", "there are no AWS credentials"),
+    ("run os_distribution TREE -o ftp://x/y.csv", "a store is a directory, a file:// URL or s3"),
     ("run os_distribution TREE -o file:///tmp/x.csv", "--output file:///tmp/x.csv", "name a file"),
     ("run os_distribution TREE --filter nofile.json", "nofile.json: cannot be read"),
     ("run os_distribution TREE --filter broken.json", "broken.json: not JSON", "line 1, column 2"),
@@ -220,14 +224,15 @@ MISTAKES = [
     ("run os_distribution TREE --max-failures 0", "--max-failures: '0' is not a whole number"),
     ("run os_distribution TREE --hang-limit 1d", "--hang-limit: '1d' is not a duration", "10m"),
     ("run os_distribution TREE --limit-blocks 0", "'--limit-blocks'", "x>=1"),
-    ("run os_distribution TREE --engine cluster", "'--engine'", "is not 'local'"),
-    ("run os_distribution TREE --store s3://x", "S3 is not available"),
+    ("run os_distribution TREE --engine cluster", "a cluster keeps its jobs in S3"),
+    ("run os_distribution TREE --engine hadoop", "--engine: 'hadoop' is none of the engines"),
+    ("run os_distribution TREE --store s3://x", "write s3://BUCKET/PREFIX"),
     ("run os_distribution TREE --store list.json", "list.json is a file: a store is a directory"),
     ("run os_distribution --input-list nofile", "--input-list nofile: cannot be read"),
     ("run os_distribution --input-list latin.txt", "--input-list latin.txt", "UTF-8"),
     ("run --frobnicate", "No such option '--frobnicate'"),
     ("resume nosuch", "there is no job nosuch in", "`mr-telemetry jobs` lists them"),
-    ("resume ../../etc", "cannot resume: '../../etc' is not an id"),
+    ("resume ../../etc", "there is no job ../../etc in"),
     ("jobs nosuch", "there is no job nosuch in"),
     ("check os_distribution", "no input"),
     ("check os_distribution empty", "no record to check with"),
@@ -597,22 +602,21 @@ def test_stopping_while_the_result_is_written_names_the_job(told, store, tree, m
 
 def test_folder_of_parts_is_claimed_by_one_job(tmp_path, monkeypatch):
     """Of two jobs that want one folder at the same time the second to claim it is refused."""
-    folder = tmp_path / "parts"
-    glob = Path.glob
+    folder = DirectoryStore(tmp_path / "parts")
+    write = folder.write
 
-    def claimed_meanwhile(path, pattern):
-        found = list(glob(path, pattern))
-        monkeypatch.setattr(Path, "glob", glob)
-        outcome.claim_folder(folder, "first")
-        return iter(found)
+    def claimed_meanwhile(name, data, **conditions):
+        monkeypatch.setattr(folder, "write", write)
+        outcome.check_claim(folder, "first")
+        return write(name, data, **conditions)
 
-    monkeypatch.setattr(Path, "glob", claimed_meanwhile)
+    monkeypatch.setattr(folder, "write", claimed_meanwhile)
 
     with pytest.raises(UsageError, match="holds the result parts of first; name another folder"):
-        outcome.claim_folder(folder, "second")
+        outcome.check_claim(folder, "second")
 
-    outcome.claim_folder(folder, "first")
-    assert (folder / outcome.CLAIM).read_text() == "first\n"
+    outcome.check_claim(folder, "first")
+    assert folder.read(outcome.CLAIM) == b"first\n"
 
 
 def test_quiet_says_nothing(command, tree):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from conftest import run_command
 from test_imports import FILES, imports_of
 
 from mr import Result, config, run, testing
@@ -45,6 +46,16 @@ def anchors(page: Path) -> set[str]:
     prose = _FENCE.sub("", page.read_text("utf-8"))
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in _HEADING.findall(prose))
     return {heading.replace(" ", "-") for heading in plain}
+
+
+def section(page: str, heading: str) -> str:
+    """What stands under a heading of the second level."""
+    return text(page).partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def typed(line: str) -> list[str]:
+    """The words of a command line, without a comment or where its output goes."""
+    return shlex.split(line.replace("[options]", "").partition(" > ")[0], comments=True)
 
 
 def table_rows(page: str) -> list[list[str]]:
@@ -104,7 +115,7 @@ def test_command_lines_can_be_typed():
     for page in PAGES:
         found = page.read_text("utf-8")
         for line in _COMMAND_LINE.findall(found) + _COMMAND_IN_TEXT.findall(found):
-            _, name, *arguments = shlex.split(line.replace("[options]", ""), comments=True)
+            _, name, *arguments = typed(line)
             if name.startswith("-"):
                 assert name in ("--version", "--help"), line
                 continue
@@ -117,6 +128,74 @@ def test_command_lines_can_be_typed():
             checked += 1
 
     assert checked > 30
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [("README.md", "A cluster"), ("docs/cluster.md", "Trying it on one machine")],
+)
+def test_a_cluster_does_what_the_pages_say(page, heading, cluster_environment, tmp_path):
+    """The commands of a page run on a cluster one after the other, JOB being the one submitted."""
+    lines = [typed(line) for line in _COMMAND_LINE.findall(section(page, heading))]
+    own = typed("mr-telemetry new by_locale"), typed("mr-telemetry generate sample --size 1MB")
+    job = ""
+
+    for _, name, *arguments in [*(own if page == "README.md" else ()), *lines]:
+        if name == "local-cluster":  # runs already
+            continue
+        words = [name, *(job if word == "JOB" else word for word in arguments)]
+        done = run_command(tuple(words), cluster_environment, tmp_path)
+        if name == "logs":  # comes to the store later
+            assert done.code == 0 or "there are no logs of" in done.err
+            continue
+        assert done.code == 0, f"{words}: {done.err}"
+        job = done.out.decode().strip() if name == "submit" else job
+        assert done.out or done.err or "--quiet" in words
+
+    assert job
+    assert len(lines) > 5
+
+
+#: What each method of boto3's clients needs; deleting several objects is deleting each.
+ACTIONS = {
+    "abort_multipart_upload": "s3:AbortMultipartUpload",
+    "complete_multipart_upload": "s3:PutObject",
+    "copy": "s3:PutObject",
+    "copy_object": "s3:PutObject",
+    "create_multipart_upload": "s3:PutObject",
+    "delete_object": "s3:DeleteObject",
+    "delete_objects": "s3:DeleteObject",
+    "get_object": "s3:GetObject",
+    "get_paginator": "s3:ListBucketMultipartUploads",
+    "head_object": "s3:GetObject",
+    "list_objects_v2": "s3:ListBucket",
+    "put_object": "s3:PutObject",
+    "upload_part": "s3:PutObject",
+    "change_message_visibility": "sqs:ChangeMessageVisibility",
+    "create_queue": "sqs:CreateQueue",
+    "delete_message": "sqs:DeleteMessage",
+    "delete_queue": "sqs:DeleteQueue",
+    "get_queue_attributes": "sqs:GetQueueAttributes",
+    "get_queue_url": "sqs:GetQueueUrl",
+    "receive_message": "sqs:ReceiveMessage",
+    "send_message": "sqs:SendMessage",
+    "send_message_batch": "sqs:SendMessage",
+}
+
+
+def test_permissions_are_what_the_code_asks_for():
+    """The policies on the page allow every request that the code makes, and nothing else."""
+    code = "".join((ROOT / f"mr/aws/{name}.py").read_text() for name in ("s3", "objects", "sqs"))
+    made = set(re.findall(r"\b(?:_s3|_client|client)\.([a-z0-9_]+)\(", code)) - {"client"}
+    policies = [json.loads(one) for one in examples(ROOT / "docs/cluster.md", "json")]
+
+    allowed = set()
+    for policy in policies:
+        for statement in policy["Statement"]:
+            actions = statement["Action"]
+            allowed |= {actions} if isinstance(actions, str) else set(actions)
+    assert len(policies) == 2
+    assert {ACTIONS[name] for name in made} == allowed
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -163,11 +242,15 @@ def test_every_setting_is_documented(tmp_path, monkeypatch):
     (tmp_path / config.FILE_NAME).write_text(example)
     monkeypatch.chdir(tmp_path)
 
-    for setting in fields(config.Settings):
-        flag = "--" + setting.name.replace("_", "-")
-        variable = config.ENVIRONMENT_PREFIX + setting.name.upper()
-        assert any(f"`{setting.name}`" in row[0] and f"`{flag}`" in row[1] and variable in row[2]
-                   for row in rows if len(row) == 3), setting.name  # fmt: skip
+    commands = [cli.get_command(click.Context(cli), name) for name in COMMANDS]
+    flags = {option for command in commands for one in command.params for option in one.opts}
+
+    for name in [setting.name for setting in fields(config.Settings) if setting.name != "given"]:
+        flag = "--" + name.replace("_", "-")
+        told = f"`{flag}`" if flag in flags else "(none)"
+        variable = config.ENVIRONMENT_PREFIX + name.upper()
+        assert any(f"`{name}`" in row[0] and told in row[1] and variable in row[2]
+                   for row in rows if len(row) == 3), name  # fmt: skip
     assert config.load_settings(environment={}).workers == 4
 
 
@@ -187,12 +270,14 @@ def test_every_field_of_the_report_is_documented(command, tree, tmp_path):
     assert expected <= documented
 
 
-def test_messages_to_look_up_are_messages_of_ours():
-    """The left column of the troubleshooting table quotes what the code says."""
+@pytest.mark.parametrize(
+    ("page", "heading"), [("docs/running.md", "Troubleshooting"), ("docs/cluster.md", "Messages")]
+)
+def test_messages_to_look_up_are_messages_of_ours(page, heading):
+    """The left column of a table of messages quotes what the code says."""
     code = "".join(path.read_text("utf-8") for path in sorted((ROOT / "mr").rglob("*.py")))
     joined = re.sub(r'"\s*f?"', "", code)
-    page = text("docs/running.md")
-    quoted = re.findall(r"^\| `([^`]+)` \|", page[page.index("## Troubleshooting") :], re.MULTILINE)
+    quoted = re.findall(r"^\| `([^`]+)` \|", section(page, heading), re.MULTILINE)
 
     assert len(quoted) > 20
     assert [message for message in quoted if message not in joined] == []

@@ -1,11 +1,16 @@
-"""The main job through the command line, against the truth and a plain reference."""
+"""The main job through the command line, against the truth and a plain reference.
+
+Each test runs on the local engine and on a cluster of two workers, and expects the same.
+"""
 
 import json
+import os
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import JOBS
+from conftest import JOBS, run_command
 from reference import by_system, every_hook, records
 
 MANNERS = [
@@ -18,6 +23,28 @@ MANNERS = [
     ("--reducers", 7),
     ("--workers", 3, "--reducers", 5, "--split-size", "50KB", "--buffer-size", "2KB"),
 ]
+
+
+@pytest.fixture(params=["local", "cluster"])
+def command(request, command):
+    """The command line on one of the engines."""
+    return command if request.param == "local" else request.getfixturevalue("cluster_command")
+
+
+@pytest.fixture(scope="session")
+def expected(tree, tmp_path_factory):
+    """What a job prints over the tree, run once on the local engine."""
+
+    @cache
+    def run(job):
+        folder = tmp_path_factory.mktemp("expected")
+        environment = {**os.environ, "MR_TELEMETRY_STORE": str(folder / "jobs")}
+        arguments = ("run", JOBS / f"{job}.py", tree.path, "--workers", 2)
+        done = run_command(arguments, environment, folder)
+        assert done.code == 0, done.err
+        return done.out
+
+    return run
 
 
 def test_counts_by_system_as_the_truth_says(command, tree, tmp_path):
@@ -41,15 +68,13 @@ def test_counts_by_system_as_the_truth_says(command, tree, tmp_path):
 
 @pytest.mark.parametrize("manner", MANNERS, ids=lambda manner: " ".join(map(str, manner)))
 @pytest.mark.parametrize("job", ["every_hook", "combined", "regrouped"])
-def test_bytes_do_not_depend_on_how_the_work_is_cut(command, tree, job, manner):
-    """Any number of workers and reducers, any split and any buffer give the same bytes."""
-    expected = command("run", JOBS / f"{job}.py", tree.path, "--workers", 2)
-
+def test_bytes_do_not_depend_on_how_the_work_is_cut(command, expected, tree, job, manner):
+    """Any engine, workers, reducers, splits and buffers give the same bytes."""
     found = command("run", JOBS / f"{job}.py", tree.path, *manner)
 
-    assert expected.code == found.code == 0, found.err
-    assert len(expected.out) > 100
-    assert found.out == expected.out
+    assert found.code == 0, found.err
+    assert len(expected(job)) > 100
+    assert found.out == expected(job)
 
 
 def test_every_hook_answers_as_the_reference(command, tree, tmp_path):
@@ -188,9 +213,10 @@ def test_folder_output_holds_sorted_parts(command, tree, tmp_path):
     assert "holds the result parts of" in again.err
 
 
-def test_what_user_code_prints_stays_out_of_the_result(command, tree):
-    """Output of `print` in an analysis goes to standard error."""
+def test_what_user_code_prints_stays_out_of_the_result(command, tree, request):
+    """Output of `print` goes to standard error; on a cluster, to the logs of its workers."""
     done = command("run", f"{JOBS / 'failing.py'}:Prints", tree.path)
 
     assert done.rows == [["records", tree.truth.written.good]]
-    assert "hello from map" in done.err
+    if "cluster" not in request.node.name:
+        assert "hello from map" in done.err

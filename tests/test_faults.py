@@ -87,7 +87,7 @@ def test_worker_killed_in_mid_task_changes_nothing(
     reports = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("quiet", "killed")]
     assert reports[0]["counters"] == reports[1]["counters"]
     assert reports[0]["records"] == reports[1]["records"]
-    assert reports[1]["attempts_lost"] >= 1
+    assert reports[1]["attempts"]["lost"] >= 1
     assert b"killed by signal 9" in err
 
 

@@ -1,6 +1,7 @@
 """The names of a job's objects: apart from each other, in order, and never outside the job."""
 
 import inspect
+import re
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ NAMES = {
     layout.heartbeat_name: 0,
     layout.end_name: 0,
     layout.report_name: 0,
+    layout.log_name: 2,
 }
 
 
@@ -36,7 +38,7 @@ def test_every_function_that_names_an_object_is_tested_here():
     """A new kind of object cannot be forgotten by these tests."""
     functions = {f for name, f in inspect.getmembers(layout) if name.endswith("_name")}
 
-    assert functions == {*NAMES, layout.tombstone_name}
+    assert functions == {*NAMES, layout.tombstone_name, layout.worker_name}
 
 
 @given(ids=st.lists(IDS, min_size=3, max_size=3), others=st.lists(IDS, min_size=3, max_size=3))
@@ -71,13 +73,33 @@ def test_what_is_no_id_is_refused(text):
             ids[place] = text
             with pytest.raises(FormatError, match="is not an id"):
                 function(*ids)
+    for function in (layout.tombstone_name, layout.worker_name):
+        with pytest.raises(FormatError, match="is not an id"):
+            function(text)
     with pytest.raises(FormatError, match="is not an id"):
-        layout.tombstone_name(text)
+        layout.events_queue("q", text)
 
 
 def test_a_tombstone_outlives_its_job():
     """A removed job's tombstone is not under what is removed."""
     assert not layout.tombstone_name("j").startswith(layout.job_prefix("j"))
+
+
+@given(queue=st.from_regex(r"[A-Za-z0-9_-]{1,80}", fullmatch=True), ids=st.lists(IDS, min_size=2))
+def test_each_job_has_a_queue_of_its_own(queue, ids):
+    """Beside the workers' queue, and of a name that SQS takes."""
+    found = {job: layout.events_queue(queue, job) for job in ids}
+
+    assert len(set(found.values())) == len(found)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name) for name in found.values())
+    assert all(name.startswith(queue[:50]) for name in found.values())
+
+
+def test_a_task_knows_its_number_in_its_stage():
+    """The number of a task of another stage, or of none, is None."""
+    assert layout.task_number("1-map-0000012", "1-map") == 12
+    assert layout.task_number("11-map-0000012", "1-map") is None
+    assert layout.task_number("1-map-x", "1-map") is None
 
 
 @given(

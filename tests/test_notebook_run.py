@@ -177,7 +177,7 @@ def test_module_beside_a_script_travels_with_it(environment, tree, tmp_path):
 def test_mistakes_are_usage_errors(run, tree):
     """What must be put right is raised as UsageError, in words."""
     mistakes = [
-        ({"engine": "cluster"}, "there is only 'local'"),
+        ({"engine": "hadoop"}, "'hadoop' is none of the engines: local, cluster"),
         ({"parameters": {"nope": 1}}, "Systems has no parameter 'nope'; it has: prefix"),
         ({"workers": 0}, "'0' is not a whole number of at least 1"),
         ({"split_size": "5XB"}, "'5XB' is not a size"),

@@ -17,18 +17,20 @@ from mr import layout
 from mr.commits import Commit, committed_tasks, read_commit, read_failures, write_commit
 from mr.config import load_settings
 from mr.directory import DirectoryStore
+from mr.ends import End, EndState, write_end
 from mr.errors import LeaseLost, ObjectExists, StoreUnavailable
 from mr.heartbeat import alive, is_alive
-from mr.job import Conduct, End, EndState, conduct_job, write_end
+from mr.job import conduct_job, run_stages
 from mr.jobs import remove_job
 from mr.launch import Request, prepare_job
 from mr.loading import load_analysis
 from mr.parts import read_result
 from mr.plans import open_plan
 from mr.runs import Span
+from mr.stages import Conduct
 from mr.taskqueue import MemoryQueue
 from mr.tasks import Task
-from mr.worker import Surroundings, Worker
+from mr.worker import Surroundings, Worker, telling
 
 
 class Quiet:
@@ -46,6 +48,9 @@ class Quiet:
     def trouble(self, text):
         """Something went wrong."""
         self.troubles.append(text)
+
+    def running(self, attempts):
+        """These attempts are running."""
 
 
 class Twice(MemoryQueue):
@@ -101,14 +106,21 @@ def serve(surroundings: Surroundings, until, workers: int = 1) -> None:
             thread.join()
 
 
+def around(store, tasks, events, folder: Path, **options) -> Surroundings:
+    """What a worker works with, with one queue of events."""
+    return Surroundings(store, tasks, telling(events), folder, folder / "environments", **options)
+
+
 def conduct_and_serve(jobs, spec, tasks: MemoryQueue, scratch: Path) -> tuple[End, Quiet]:
     """Run a planned job to its end with two workers over this queue."""
     events, observer = MemoryQueue(), Quiet()
     ends = []
     conduct = Conduct(jobs, tasks, events, observer, window=8)
-    coordinator = threading.Thread(target=lambda: ends.append(conduct_job(conduct, spec)))
+    coordinator = threading.Thread(
+        target=lambda: ends.append(conduct_job(conduct, spec)), daemon=True
+    )
     coordinator.start()
-    surroundings = Surroundings(jobs, tasks, events, scratch, backoff_s=0.01)
+    surroundings = around(jobs, tasks, events, scratch, backoff_s=0.01)
     serve(surroundings, lambda: not coordinator.is_alive(), workers=2)
     return ends[0], observer
 
@@ -147,7 +159,7 @@ def test_nonsense_goes_to_the_dead_letters_at_once(jobs, tree, tmp_path):
     tasks.send([b"\xff nonsense", b'{"version": 1, "task": {"job": "../x"}}', good.encode()])
 
     serve(
-        Surroundings(jobs, tasks, MemoryQueue(), tmp_path),
+        around(jobs, tasks, MemoryQueue(), tmp_path),
         lambda: committed_tasks(jobs, spec.job) == {good.id},
     )
 
@@ -171,7 +183,7 @@ def test_message_of_a_job_that_is_over_is_acknowledged_unrun(jobs, tree, tmp_pat
         task = replace(task, job="nobody")
     tasks.send([task.encode()])
 
-    serve(Surroundings(jobs, tasks, events, tmp_path), lambda: tasks.waiting() == 0)
+    serve(around(jobs, tasks, events, tmp_path), lambda: tasks.waiting() == 0)
 
     assert tasks.receive(lease_s=1) == []
     assert tasks.dead == []
@@ -196,7 +208,7 @@ def test_the_first_commit_wins_for_ever(jobs, tree, tmp_path):
 
     tasks.send([task.encode()])
     serve(
-        Surroundings(Late(jobs.url), tasks, MemoryQueue(), tmp_path),
+        around(Late(jobs.url), tasks, MemoryQueue(), tmp_path),
         lambda: committed_tasks(jobs, spec.job) and not tasks.waiting(),
     )
 
@@ -268,9 +280,11 @@ def test_a_lost_lease_is_given_up_and_the_task_done_by_another(jobs, tree, tmp_p
     tasks, events, observer = Forgetful(), MemoryQueue(), Quiet()
     conduct = Conduct(jobs, tasks, events, observer, window=8)
     ends = []
-    coordinator = threading.Thread(target=lambda: ends.append(conduct_job(conduct, spec)))
+    coordinator = threading.Thread(
+        target=lambda: ends.append(conduct_job(conduct, spec)), daemon=True
+    )
     coordinator.start()
-    surroundings = Surroundings(jobs, tasks, events, tmp_path, heartbeat_s=0.0)
+    surroundings = around(jobs, tasks, events, tmp_path, heartbeat_s=0.0)
     serve(surroundings, lambda: not coordinator.is_alive(), workers=2)
 
     assert ends == [End(EndState.DONE)]
@@ -286,7 +300,7 @@ def test_a_bundle_of_another_digest_is_never_loaded(jobs, tree, tmp_path):
     jobs.write(layout.bundle_name(spec.job), evil)
     tasks.send([map_tasks(jobs, spec)[0].encode()])
 
-    serve(Surroundings(jobs, tasks, MemoryQueue(), tmp_path), lambda: tasks.dead)
+    serve(around(jobs, tasks, MemoryQueue(), tmp_path), lambda: tasks.dead)
 
     (failure,) = read_failures(jobs, spec.job)
     assert "bundle" in failure.error
@@ -312,9 +326,11 @@ def test_a_store_that_fails_at_a_heartbeat_mixes_up_nothing(jobs, tree, tmp_path
 
     tasks, events, observer, ends = MemoryQueue(), MemoryQueue(), Quiet(), []
     conduct = Conduct(jobs, tasks, events, observer, window=8)
-    coordinator = threading.Thread(target=lambda: ends.append(conduct_job(conduct, spec)))
+    coordinator = threading.Thread(
+        target=lambda: ends.append(conduct_job(conduct, spec)), daemon=True
+    )
     coordinator.start()
-    shaky = Surroundings(Shaky(jobs.url), tasks, events, tmp_path, heartbeat_s=0.0, backoff_s=0.01)
+    shaky = around(Shaky(jobs.url), tasks, events, tmp_path, heartbeat_s=0.0, backoff_s=0.01)
     serve(shaky, lambda: not coordinator.is_alive(), workers=2)
 
     assert ends == [End(EndState.DONE)]
@@ -350,7 +366,7 @@ def test_an_idle_child_that_dies_is_nobodys_failure(jobs, tree, tmp_path):
     """A process killed between two tasks is replaced; the next task does not count it."""
     spec, tasks, events = plan(jobs, tree), MemoryQueue(), MemoryQueue()
     first, second = map_tasks(jobs, spec)[:2]
-    worker = Worker(Surroundings(jobs, tasks, events, tmp_path), "w")
+    worker = Worker(around(jobs, tasks, events, tmp_path), "w")
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -376,12 +392,14 @@ def test_a_job_removed_while_it_runs_ends(jobs, tree, tmp_path):
     """A coordinator whose job is removed under it says so, instead of waiting for ever."""
     spec, tasks, events, ends = plan(jobs, tree, pause_s=0.05), MemoryQueue(), MemoryQueue(), []
     conduct = Conduct(jobs, tasks, events, Quiet(), window=8)
-    coordinator = threading.Thread(target=lambda: ends.append(conduct_job(conduct, spec)))
+    coordinator = threading.Thread(
+        target=lambda: ends.append(conduct_job(conduct, spec)), daemon=True
+    )
     coordinator.start()
     remover = threading.Timer(0.5, remove_job, (jobs, spec.job))
     remover.start()
 
-    surroundings = Surroundings(jobs, tasks, events, tmp_path, heartbeat_s=0.1)
+    surroundings = around(jobs, tasks, events, tmp_path, heartbeat_s=0.1)
     serve(surroundings, lambda: not coordinator.is_alive(), workers=2)
 
     remover.join()
@@ -402,3 +420,31 @@ def test_an_error_that_cannot_be_shown_is_still_a_failure(jobs, tree, tmp_path):
     assert end.state is EndState.FAILED
     assert "Unspeakable" in end.reason
     assert "signal" not in end.reason
+
+
+def test_a_coordinator_that_missed_the_last_commits_still_publishes_all(jobs, tree, tmp_path):
+    """Whoever finds the job publishing learns of every commit before it plans what to place."""
+    spec, tasks, observer = plan(jobs, tree, "shelves", reducers=3), MemoryQueue(), Quiet()
+    first = Conduct(jobs, tasks, MemoryQueue(), observer, window=8)
+    ends: list[End] = []
+
+    def run(conduct, coordinate):
+        coordinator = threading.Thread(
+            target=lambda: ends.append(coordinate(conduct, spec)), daemon=True
+        )
+        coordinator.start()
+        surroundings = around(jobs, tasks, conduct.events, tmp_path, backoff_s=0.01)
+        serve(surroundings, lambda: not coordinator.is_alive(), workers=2)
+
+    run(first, run_stages)
+    second = Conduct(jobs, tasks, MemoryQueue(), observer, window=8)
+    # It was still at the reduces, of which it knows one.
+    second.commits["1-map"] = dict(first.commits["1-map"])
+    second.commits["1-reduce"] = {0: first.commits["1-reduce"][0]}
+    run(second, conduct_job)
+
+    assert [end.state for end in ends] == [EndState.PUBLISHING, EndState.DONE]
+    written = {name for commit in first.commits["1-reduce"].values() for name in commit.files}
+    placed = set(objects(DirectoryStore(spec.output), "shelves/"))
+    assert len(written) > 5
+    assert placed == written

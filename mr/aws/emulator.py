@@ -9,8 +9,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import boto3
 
 from mr.errors import UsageError
 
@@ -94,6 +96,19 @@ def start_emulator(folder: Path, port: int) -> subprocess.Popen:
             raise UsageError(f"the S3 and SQS server did not start on port {port}; see {log}.")
         time.sleep(0.05)
     return process
+
+
+def make_bucket(url: str, bucket: str) -> None:
+    """Make a bucket on the server at `url`, if it is not there."""
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+    )
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(Bucket=bucket)
 
 
 def _answers(url: str) -> bool:

@@ -26,15 +26,33 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+#: The settings by which every command finds jobs and those who work on them.
+SETTINGS = ("store", "queue", "engine", "workers")
+
+
 def store_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--store`: where jobs are kept."""
-    return click.option("--store", metavar="DIR", help="Where jobs live.")(function)
+    return click.option(
+        "--store", metavar="DIR|URL", help="Where jobs live: a folder, or s3://BUCKET/PREFIX."
+    )(function)
+
+
+def queue_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--queue`: how a cluster's workers hear of tasks."""
+    return click.option("--queue", metavar="NAME|URL", help="A cluster's SQS queue.")(function)
 
 
 def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Flags of the settings that a job runs with; see `mr.config`."""
-    workers = click.option("--workers", metavar="N", help="Processes that work (one a processor).")
-    return store_option(workers(function))
+    workers = click.option(
+        "--workers",
+        metavar="N",
+        help="Processes that work (one a processor; of a cluster: those that are there).",
+    )
+    engine = click.option(
+        "--engine", metavar="local|cluster", help="Where tasks run (as the store is)."
+    )
+    return store_option(queue_option(engine(workers(function))))
 
 
 def read_input_list(path: str | None) -> list[str]:

@@ -14,12 +14,18 @@ import click
 
 from mr import items, layout
 from mr.commits import read_commit
-from mr.config import Settings
-from mr.directory import DirectoryStore
-from mr.engines.local import run_here
-from mr.errors import JobFailed, JobInterrupted, MrError, StoreUnavailable, UsageError
+from mr.ends import End, EndState, failure_of
+from mr.engines.choice import Engine
+from mr.errors import (
+    JobFailed,
+    JobInterrupted,
+    MrError,
+    ObjectExists,
+    StoreError,
+    StoreUnavailable,
+    UsageError,
+)
 from mr.heartbeat import alive
-from mr.job import End, EndState, failure_of
 from mr.parts import read_result, result_parts
 from mr.plans import open_plan
 from mr.progress import Display
@@ -35,6 +41,7 @@ from mr.results import (
 from mr.scratch import scratch_folder
 from mr.spec import JobSpec
 from mr.store import Store
+from mr.stores import open_store
 from mr.text import counted
 
 #: Endings of results that no block has, not even one of plain text.
@@ -60,10 +67,17 @@ class Output:
         return self.place in ("-", "/dev/stdout")
 
     @property
+    def is_url(self) -> bool:
+        """Whether the result goes to a store that is named by its URL."""
+        return "://" in self.place
+
+    @property
     def is_folder(self) -> bool:
         """Whether the result goes to a folder, as parts."""
         if self.prints:
             return False
+        if self.is_url:
+            return self.place.endswith("/") or (self.publishes and not Path(self.place).suffix)
         named = self.publishes and not Path(self.place).suffix and not Path(self.place).exists()
         return self.place.endswith("/") or Path(self.place).is_dir() or named
 
@@ -86,10 +100,24 @@ class Output:
         for text in inputs:
             if text.lower().endswith(TABLE_ENDINGS):
                 raise UsageError(f"{text} is no block; to write the result there: -o {text}")
-            if not self.prints and Path(self.place).resolve().is_relative_to(Path(text).resolve()):
+            if (
+                not self.prints
+                and not self.is_url
+                and Path(self.place).resolve().is_relative_to(Path(text).resolve())
+            ):
                 raise UsageError(
                     f"-o {self.place} lies in the input {text}; write the result elsewhere."
                 )
+
+    def check_for(self, spec: JobSpec) -> None:
+        """Raise UsageError for what cannot be had of a job that is planned already."""
+        if spec.output and not spec.document and self.place != "-":
+            raise UsageError(f"job {spec.job} publishes to {spec.output}; leave -o out.")
+        if spec.document and self.is_folder:
+            raise UsageError(
+                f"job {spec.job} makes one document: name a file.json, or - to print it."
+            )
+        self.check()
 
     def check(self) -> None:
         """Raise UsageError for what cannot be written: before a long job, not after it."""
@@ -97,10 +125,15 @@ class Output:
             raise UsageError(f"--format {self.format}: there are {', '.join(FORMATS)}.")
         if not self.place:
             raise UsageError("--output: it is empty; name a file, a folder, or - to print.")
-        if "://" in self.place:
+        if self.place.lower().startswith("file:"):
             raise UsageError(
-                f"--output {self.place}: S3 is not available in this version, nor is any other "
-                "URL; name a file, a folder, or - to print."
+                f"--output {self.place}: name a file or a folder of this machine by its path."
+            )
+        if self.is_url:
+            open_store(self.place)
+        elif self.is_folder and Path(self.place).is_file():
+            raise UsageError(
+                f"cannot write to {self.place.rstrip('/')}: it is a file; name a folder."
             )
         if self.publishes and self.format_for() != "json":
             raise UsageError(
@@ -108,10 +141,11 @@ class Output:
                 "document, or - to print that."
             )
         if self.is_folder and self.publishes:
-            check_folder(Path(self.place))
+            if not self.is_url:
+                check_folder(Path(self.place))
         elif self.is_folder:
-            claim_folder(Path(self.place), None)
-        elif not self.prints:
+            check_claim(open_store(self.place), None)
+        elif not self.prints and not self.is_url:
             check_output(self.place, self.format_for())
         if self.report is not None:
             check_report(self.report)
@@ -149,18 +183,17 @@ def introduction(store: Store, spec: JobSpec) -> str:
     )
 
 
-def run_and_finish(
-    store: DirectoryStore, spec: JobSpec, settings: Settings, output: Output, *, quiet: bool
-) -> None:
+def run_and_finish(engine: Engine, spec: JobSpec, output: Output, *, quiet: bool) -> None:
     """Run a planned job to its end and give its result; nobody cleans it away meanwhile."""
-    with alive(store, spec.job):
+    with alive(engine.store, spec.job):
         with Display(spec.listing["bytes"], quiet=quiet) as display:
-            end, report = run_here(store, spec, workers=settings.workers, observer=display)
-        finish(store, spec, end, report, output, quiet=quiet)
+            end, report = engine.run(spec, display)
+        finish(engine.store, engine.scratch, spec, end, report, output, quiet=quiet)
 
 
 def finish(
-    store: DirectoryStore,
+    store: Store,
+    scratch: Path,
     spec: JobSpec,
     end: End,
     report: dict[str, Any],
@@ -174,7 +207,7 @@ def finish(
     if end.state is not EndState.DONE:
         raise failure_of(end)
     try:
-        write_result(store, spec, output)
+        write_result(store, scratch, spec, output)
     except KeyboardInterrupt:
         raise JobInterrupted(
             "stopped while the result was being written. The job is done and its result is kept: "
@@ -191,14 +224,14 @@ def finish(
             click.echo(report["published"], err=True)
 
 
-def write_result(store: DirectoryStore, spec: JobSpec, output: Output) -> None:
+def write_result(store: Store, scratch: Path, spec: JobSpec, output: Output) -> None:
     """Write the result of a job that is done to where the person wants it."""
     if spec.output:
         if spec.document:
             write_document(store, spec, output)
         return
     name = output.format_for(spec)
-    with scratch_folder(store) as folder:
+    with scratch_folder(scratch) as folder:
 
         def items():
             return read_result(store, spec, folder)
@@ -207,12 +240,22 @@ def write_result(store: DirectoryStore, spec: JobSpec, output: Output) -> None:
             write_items(items, name, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         elif output.is_folder:
-            write_parts(store, spec, Path(output.place), name)
+            write_parts(store, spec, open_store(output.place), name)
+        elif output.is_url:
+            target, key = split_url(output.place)
+            with target.create(key) as file:
+                write_items(items, name, file)
         else:
             write_file(items, output.place, name)
 
 
-def write_document(store: DirectoryStore, spec: JobSpec, output: Output) -> None:
+def split_url(url: str) -> tuple[Store, str]:
+    """The store of the folder that an object lies in, and the object's name there."""
+    folder, _, name = url.rpartition("/")
+    return open_store(folder), name
+
+
+def write_document(store: Store, spec: JobSpec, output: Output) -> None:
     """Write what a job published as its one document."""
     task = layout.task_id(layout.stage_id(len(spec.steps), "publish"), 0)
     attempt = read_commit(store, spec.job, task).attempt
@@ -220,22 +263,26 @@ def write_document(store: DirectoryStore, spec: JobSpec, output: Output) -> None
         if output.prints:
             shutil.copyfileobj(document, sys.stdout.buffer)
             sys.stdout.buffer.flush()
+        elif output.is_url:
+            target, key = split_url(output.place)
+            with target.create(key) as file:
+                shutil.copyfileobj(document, file)
         else:
             with whole_file(output.place) as file:
                 shutil.copyfileobj(document, file)
 
 
-def write_parts(store: DirectoryStore, spec: JobSpec, folder: Path, name: str) -> None:
-    """Write each part of the result as a file of its own; each is sorted by key."""
-
-    claim_folder(folder, spec.job)
+def write_parts(store: Store, spec: JobSpec, target: Store, name: str) -> None:
+    """Write each part of the result as an object of its own; each is sorted by key."""
+    check_claim(target, spec.job)
     ending = FORMATS[name][0]
     for number, part in enumerate(result_parts(store, spec)):
 
         def decoded(part=part):
             return (items.decode(data) for _, found, _ in part() for data in found)
 
-        write_file(decoded, str(folder / f"part-{number:05d}{ending}"), name)
+        with target.create(f"part-{number:05d}{ending}") as out:
+            write_items(decoded, name, out)
 
 
 def check_folder(folder: Path) -> None:
@@ -249,29 +296,27 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"cannot publish to {folder}: no permission to write to {place}.")
 
 
-def claim_folder(folder: Path, job: str | None) -> None:
-    """Make a folder for one job's parts; with no job only look whether it could be.
+def check_claim(target: Store, job: str | None) -> None:
+    """Claim a folder for one job's parts; with no job only look whether it could be.
 
     Raises UsageError when it holds another job's parts: the two would mix.
     """
-    claim = folder / CLAIM
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"cannot write to {folder}: it is a file; name a folder.")
     try:
-        if job is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        foreign = any(folder.glob("part-*")) and not claim.exists()
-        if job is not None and not foreign:
+        if job is not None and not _foreign(target):
             # Of two jobs at once only one can create it.
-            with suppress(FileExistsError), claim.open("x", encoding="utf-8") as file:
-                file.write(f"{job}\n")
-        owner = None
-        if claim.exists():
-            owner = claim.read_text(encoding="utf-8", errors="replace").strip()
-        if foreign or (owner is not None and owner != job):
+            with suppress(ObjectExists):
+                target.write(CLAIM, f"{job}\n".encode(), if_absent=True)
+        claimed = target.stat(CLAIM) is not None
+        owner = target.read(CLAIM).decode("utf-8", "replace").strip() if claimed else None
+        if owner != job and (claimed or _foreign(target)):
             raise UsageError(
-                f"{folder} holds the result parts of {owner or 'something else'}; name another "
+                f"{target.url} holds the result parts of {owner or 'something else'}; name another "
                 "folder, or remove that one."
             )
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}.") from None
+    except StoreError as error:
+        raise UsageError(f"cannot write to {target.url}: {error}") from None
+
+
+def _foreign(target: Store) -> bool:
+    """Whether there are parts that nobody has claimed."""
+    return target.stat(CLAIM) is None and next(iter(target.list("part-")), None) is not None

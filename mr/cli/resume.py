@@ -2,7 +2,7 @@
 
 import click
 
-from mr.cli.options import settings_options
+from mr.cli.options import SETTINGS, settings_options
 
 
 @click.command("resume")
@@ -19,24 +19,11 @@ def command(job: str, output: str, format_: str | None, report: str | None, **op
     """
     from mr.cli.outcome import Output, run_and_finish
     from mr.config import load_settings
-    from mr.errors import FormatError, ObjectMissing, UsageError
-    from mr.launch import open_job_store
-    from mr.spec import read_spec
+    from mr.engines.choice import choose_engine
+    from mr.jobs import find_job
 
-    settings = load_settings({name: options[name] for name in ("store", "workers")})
-    store = open_job_store(settings.store)
-    try:
-        spec = read_spec(store, job)
-    except ObjectMissing:
-        raise UsageError(
-            f"there is no job {job} in {settings.store}; `mr-telemetry jobs` lists them."
-        ) from None
-    except FormatError as error:
-        raise UsageError(f"cannot resume: {error}") from None
+    engine = choose_engine(load_settings({name: options[name] for name in SETTINGS}))
+    spec = find_job(engine.store, job)
     target = Output(output, format_, report, publishes=bool(spec.output))
-    if spec.output and not spec.document and output != "-":
-        raise UsageError(f"job {job} publishes to {spec.output}; leave -o out.")
-    if spec.document and target.is_folder:
-        raise UsageError(f"job {job} makes one document: name a file.json, or - to print it.")
-    target.check()
-    run_and_finish(store, spec, settings, target, quiet=options["quiet"])
+    target.check_for(spec)
+    run_and_finish(engine, spec, target, quiet=options["quiet"])

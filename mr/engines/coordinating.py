@@ -1,0 +1,88 @@
+"""What every engine does with a planned job: coordinate it to its end, report, tidy up."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from mr import layout
+from mr.ends import End, EndState, read_end, tidy
+from mr.errors import JobFailed, JobInterrupted, RetryElsewhere
+from mr.job import conduct_job, recall
+from mr.report import job_report, read_report, write_report
+from mr.spec import JobSpec
+from mr.stages import Conduct
+from mr.store import Store
+
+T = TypeVar("T")
+
+#: How long to wait before a store or queue that did not answer is asked again.
+RETRY_S = 5.0
+
+
+def coordinate(
+    conduct: Conduct,
+    spec: JobSpec,
+    *,
+    patience_s: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[End, dict[str, Any]]:
+    """Run a planned job to its end; returns the end and the report.
+
+    The caller shows that the job lives (`mr.heartbeat.alive`). A store or queue that does not
+    answer is borne for `patience_s` seconds in a row. Raises JobInterrupted at Ctrl-C: the job is
+    left as it is, to be resumed; and Stopped when `conduct.stop` is set.
+    """
+    told = concluded(conduct.store, spec)
+    if told is not None:
+        return told
+    start = time.monotonic()
+    resumes = f"`mr-telemetry resume {spec.job}`"
+    try:
+        return _patiently(lambda: _to_its_end(conduct, spec, start), conduct, patience_s, sleep)
+    except KeyboardInterrupt:
+        raise JobInterrupted(f"stopped; what is done is kept: {resumes} goes on.") from None
+    except RetryElsewhere as error:
+        raise JobFailed(
+            f"{str(error).rstrip('.')}. What is done is kept: {resumes} goes on once that is put "
+            "right."
+        ) from error
+
+
+def concluded(store: Store, spec: JobSpec) -> tuple[End, dict[str, Any]] | None:
+    """The end and the report of a job that has both; None while there is something to do."""
+    end = read_end(store, spec.job)
+    if end is None or end.state is EndState.PUBLISHING:
+        return None
+    report = read_report(store, spec.job)
+    return None if report is None else (end, report)
+
+
+def _to_its_end(conduct: Conduct, spec: JobSpec, start: float) -> tuple[End, dict[str, Any]]:
+    store = conduct.store
+    end = conduct_job(conduct, spec)
+    recall(conduct, spec)
+    report = job_report(conduct, spec, end, time.monotonic() - start)
+    if store.stat(layout.tombstone_name(spec.job)) is None:
+        write_report(store, spec.job, report)
+        if end.state is EndState.DONE or end.again:
+            tidy(store, spec.job)
+    return end, report
+
+
+def _patiently(
+    do: Callable[[], T], conduct: Conduct, patience_s: float, sleep: Callable[[float], None]
+) -> T:
+    """Do it, and again when a store or queue does not answer: all of it may be repeated."""
+    patient_until = conduct.clock() + patience_s
+    while True:
+        began = conduct.clock()
+        try:
+            return do()
+        except RetryElsewhere as error:
+            now = conduct.clock()
+            if now - began > patience_s:  # it went well for long enough
+                patient_until = now + patience_s
+            if now >= patient_until:
+                raise
+            conduct.tell_trouble(f"{str(error).rstrip('.')}; tried again.")
+            sleep(RETRY_S)

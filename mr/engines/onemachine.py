@@ -1,0 +1,79 @@
+"""A cluster on this machine: the servers and some workers, each a process; stops clean."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mr.aws.emulator import emulator, make_bucket, settings_for
+
+BUCKET = "mr-telemetry"
+QUEUE = "mr-telemetry"
+#: Seconds that a worker has to leave.
+LEAVE_S = 60.0
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A running cluster: the environment by which every command uses it, and its workers."""
+
+    settings: Mapping[str, str]
+    workers: list[subprocess.Popen]
+
+    def exports(self) -> str:
+        """The settings as lines for a shell."""
+        return "".join(f"export {name}={value}\n" for name, value in self.settings.items())
+
+
+@contextmanager
+def local_cluster(
+    folder: Path, workers: int, *, port: int | None = None, options: tuple[str, ...] = ()
+) -> Iterator[LocalCluster]:
+    """Run a cluster in a with-block; what it stores lies in `folder`, and so do its logs.
+
+    `options` go to each worker. Raises UsageError when the servers are not installed or do not
+    start.
+    """
+    with ExitStack() as stack:
+        url = stack.enter_context(emulator(folder, port))
+        make_bucket(url, BUCKET)
+        settings = {
+            **settings_for(url),
+            "MR_TELEMETRY_STORE": f"s3://{BUCKET}/jobs",
+            "MR_TELEMETRY_QUEUE": QUEUE,
+        }
+        running: list[subprocess.Popen] = []
+        stack.callback(_end, running)
+        for number in range(1, workers + 1):
+            running.append(start_worker(folder / f"worker-{number}.log", settings, options))
+        yield LocalCluster(settings, running)
+
+
+def start_worker(
+    log: Path, settings: Mapping[str, str], options: tuple[str, ...] = ()
+) -> subprocess.Popen:
+    """Start one worker process, with one task at a time unless told otherwise."""
+    command = [sys.executable, "-m", "mr.cli.main", "worker", "--processes", "1", *options]
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,  # Ctrl-C is for us to hand on, in our order
+        )
+
+
+def _end(workers: list[subprocess.Popen]) -> None:
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        try:
+            worker.wait(LEAVE_S)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()

@@ -1,0 +1,205 @@
+"""A worker process of a cluster: some workers over one queue, and what they tell of themselves."""
+
+import os
+import re
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mr import layout
+from mr.compatibility import this_platform
+from mr.engines.cluster import coordinate_here
+from mr.errors import MrError
+from mr.fleet import SIGN_S, Sign, remove_sign, write_sign
+from mr.logs import JobLogs, LogLine
+from mr.queues import open_queue
+from mr.scratch import cache_folder, scratch_folder, sweep_scratch
+from mr.store import Store
+from mr.taskqueue import TaskQueue
+from mr.tasks import Event
+from mr.worker import HEARTBEAT_S, LEASE_S, Surroundings, Worker
+
+#: How long a worker waits for a message at a time: one request, whenever it is answered.
+POLL_S = 5.0
+#: How often a worker looks whether it is to leave.
+TICK_S = 0.5
+#: How long it takes that a job has no queue of events before that is asked anew.
+UNKNOWN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """How a worker process serves; times in seconds."""
+
+    processes: int
+    #: Leave after so long without work; None: never.
+    idle_exit_s: float | None = None
+    lease_s: float = LEASE_S
+    #: Where scratch folders lie.
+    scratch: Path = Path()
+
+
+def serve(
+    store: Store,
+    queue: TaskQueue,
+    service: Service,
+    *,
+    stop: threading.Event,
+    show: Callable[[LogLine], None],
+    watch: Callable[[Callable[[str], None], threading.Event], None] | None = None,
+) -> None:
+    """Serve the queue until `stop` is set, or for want of work.
+
+    `show` gets a line for each attempt. `watch(on_notice, stop)` runs in a thread, and calls
+    `on_notice` when this machine is about to be taken away. What is being worked on at the end is
+    handed back at once.
+    """
+    store.check_conditions()
+    name = worker_name()
+    logs = JobLogs(store, name)
+
+    def log(line: LogLine) -> None:
+        show(line)
+        if line.job:
+            logs.add(line)
+
+    sweep_scratch(service.scratch)
+    with scratch_folder(service.scratch) as folder:
+        surroundings = Surroundings(
+            store=store,
+            tasks=queue,
+            tell=EventSender(queue.name),
+            folder=folder,
+            environments=cache_folder() / "environments",
+            lease_s=service.lease_s,
+            heartbeat_s=min(HEARTBEAT_S, service.lease_s / 4),
+            poll_s=POLL_S,
+            platform=this_platform(None),
+            log=log,
+            coordinate=lambda job, stop: coordinate_here(store, queue, job, stop),
+        )
+        workers = [Worker(surroundings, f"{name}-{n}") for n in range(1, service.processes + 1)]
+        threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
+        for thread in threads:
+            thread.start()
+        if watch is not None:
+
+            def on_notice(text: str) -> None:
+                print(f"mr-telemetry: {text}; this worker leaves.", file=sys.stderr, flush=True)
+                stop.set()
+
+            threading.Thread(target=watch, args=(on_notice, stop), daemon=True).start()
+        pulse = Pulse(store, name, workers, logs)
+        try:
+            while not stop.wait(TICK_S):
+                pulse.beat()
+                if service.idle_exit_s is not None and pulse.idle_s() > service.idle_exit_s:
+                    break
+        finally:
+            for worker in workers:
+                worker.stop()
+            for thread in threads:
+                thread.join()
+            pulse.end()
+
+
+def worker_name() -> str:
+    """A name of this process alone, that tells where it runs."""
+    host = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().lower()).strip("-")[:40]
+    return layout.checked_id(f"{host or 'worker'}-{os.getpid()}-{secrets.token_hex(3)}")
+
+
+class Pulse:
+    """A worker process's signs of life and its logs, in the store."""
+
+    def __init__(self, store: Store, name: str, workers: list[Worker], logs: JobLogs) -> None:
+        self._store = store
+        self._name = name
+        self._workers = workers
+        self._logs = logs
+        self._started = time.time()
+        self._platform = this_platform(None)
+        self._last = float("-inf")
+
+    def beat(self) -> None:
+        """Tell that we live, if it is time; a store that does not answer is told later."""
+        now = time.monotonic()
+        if now - self._last < SIGN_S:
+            return
+        self._last = now
+        with suppress(MrError):
+            write_sign(self._store, self._sign())
+        with suppress(MrError):
+            self._logs.flush()
+
+    def end(self) -> None:
+        """Tell the last, and take the sign back."""
+        with suppress(MrError):
+            self._logs.flush()
+        with suppress(MrError):
+            remove_sign(self._store, self._name)
+
+    def idle_s(self) -> float:
+        """For how long nobody here has had anything to do."""
+        if not all(worker.is_idle for worker in self._workers):
+            return 0.0
+        return time.monotonic() - max(worker.active for worker in self._workers)
+
+    def _sign(self) -> Sign:
+        running = [worker.running for worker in self._workers]
+        return Sign(
+            worker=self._name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started=self._started,
+            time=time.time(),
+            processes=len(self._workers),
+            platform=self._platform,
+            running=[one for one in running if one is not None],
+            committed=sum(worker.committed for worker in self._workers),
+            dead_letters=sum(worker.dead_letters for worker in self._workers),
+        )
+
+
+class EventSender:
+    """Sends each event to the queue of its job's coordinator, if there is one; never raises."""
+
+    def __init__(self, queue: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._queues: dict[str, TaskQueue] = {}
+        self._unknown: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Send an event."""
+        with self._lock:
+            queue = self._find(event.job)
+        if queue is None:
+            return
+        try:
+            queue.send([event.encode()])
+        except MrError:
+            # Its coordinator looks at the store as well.
+            with self._lock:
+                self._forget(event.job)
+
+    def _find(self, job: str) -> TaskQueue | None:
+        if job in self._queues or self._clock() - self._unknown.get(job, -UNKNOWN_S) < UNKNOWN_S:
+            return self._queues.get(job)
+        try:
+            name = layout.events_queue(self._queue, job)
+            self._queues[job] = open_queue(name, make=False, dead_letters=False)
+        except MrError:
+            self._forget(job)
+        return self._queues.get(job)
+
+    def _forget(self, job: str) -> None:
+        self._queues.pop(job, None)
+        self._unknown[job] = self._clock()

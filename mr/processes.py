@@ -1,0 +1,107 @@
+"""The process that runs user code, seen from its parent."""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+import mr
+from mr.child import Order, Reply
+
+
+class Child:
+    """A process that runs one attempt after the other.
+
+    With `listens` what it prints is heard by whoever asks (`hear`), and passed on to standard
+    error; without, it goes there by itself.
+    """
+
+    def __init__(self, python: Path | None = None, *, listens: bool = False) -> None:
+        self.python = python or Path(sys.executable)
+        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        if self.python == Path(sys.executable):
+            # What the analysis imports beside itself is the bundle's to name. Another interpreter
+            # finds us by itself, behind the packages that were installed for it.
+            path = [str(Path(mr.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        self._process = subprocess.Popen(
+            [str(self.python), "-m", "mr.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if listens else None,
+            env=environment,
+        )
+        self._heard: tuple[deque[str], int] | None = None
+        if listens:
+            threading.Thread(target=self._listen, daemon=True).start()
+        self._replies: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def hear(self, lines: "deque[str] | None", most: int) -> None:
+        """From now on collect what it prints here: the last `most` characters of it."""
+        self._heard = None if lines is None else (lines, most)
+
+    def _listen(self) -> None:
+        for data in self._process.stderr:
+            line = data.decode("utf-8", "backslashreplace").rstrip("\n")
+            print(line, file=sys.stderr, flush=True)
+            heard = self._heard
+            if heard is None:
+                continue
+            lines, most = heard
+            lines.append(line[-most:])
+            while sum(map(len, lines)) > most:
+                lines.popleft()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            try:
+                self._replies.put(msgspec.json.decode(line, type=Reply))
+            except msgspec.DecodeError:
+                break  # The process died in the middle of a line.
+        self._replies.put(None)
+
+    def send(self, order: Order) -> None:
+        """Ask for an attempt; a process that has just died shows at the next `reply`."""
+        try:
+            self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def reply(self, wait_s: float) -> Reply | None:
+        """The next reply, or None when none came in time or the process has ended."""
+        try:
+            return self._replies.get(timeout=wait_s)
+        except queue.Empty:
+            return None
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def death(self) -> str:
+        """How the process died, in words."""
+        code = self._process.wait()
+        if code >= 0:
+            return f"its process ended by itself with exit code {code}"
+        hint = " (often: out of memory)" if code == -9 else ""
+        return f"its process was killed by signal {-code}{hint}"
+
+    def kill(self) -> None:
+        """End the process now."""
+        self._process.kill()
+        self._process.wait()
+        with suppress(OSError):  # an order that it did not live to read
+            self._process.stdin.close()

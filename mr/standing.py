@@ -1,0 +1,118 @@
+"""How a job stands, told from its store alone: state, stages, failures, who works on it."""
+
+import datetime
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mr import layout
+from mr.commits import committed_tasks, read_failures
+from mr.fleet import Running, read_fleet
+from mr.jobs import INTERRUPTED, job_status
+from mr.plans import open_plan
+from mr.spec import JobSpec
+from mr.store import Store
+from mr.text import counted
+
+#: Failures that are told in words.
+FAILURES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class StageStanding:
+    """One planned stage: its tasks, and how many are committed."""
+
+    stage: str
+    tasks: int
+    committed: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a job stands."""
+
+    job: str
+    analysis: str
+    created: str
+    #: running, interrupted, or its end's state; and why it ended so.
+    state: str
+    reason: str
+    stages: list[StageStanding]
+    #: Counted failures, and the first of them in words.
+    failures: int
+    failures_shown: list[str]
+    #: Live workers, and the attempts that they are at, of this job.
+    workers: int
+    running: list[Running] = field(default_factory=list)
+
+
+def job_standing(store: Store, spec: JobSpec) -> Standing:
+    """How a planned job stands."""
+    status = job_status(store, spec.job)
+    failures = list(read_failures(store, spec.job))
+    fleet = read_fleet(store) if store.is_remote else []
+    return Standing(
+        job=spec.job,
+        analysis=spec.analysis,
+        created=spec.created,
+        state=status.state,
+        reason=status.reason,
+        stages=list(_stages(store, spec)),
+        failures=len(failures),
+        failures_shown=[
+            f"{failure.task} at {failure.where}: {failure.error}"
+            for failure in failures[:FAILURES_SHOWN]
+        ],
+        workers=len(fleet),
+        running=[one for sign in fleet for one in sign.running if one.job == spec.job],
+    )
+
+
+def _stages(store: Store, spec: JobSpec) -> Iterator[StageStanding]:
+    committed = committed_tasks(store, spec.job)
+    for number in range(1, len(spec.steps) + 1):
+        for kind in ("map", "reduce", "place", "publish"):
+            stage = layout.stage_id(number, kind)
+            plan = open_plan(store, layout.plan_name(spec.job, stage))
+            if plan is not None:
+                done = sum(1 for task in committed if layout.task_number(task, stage) is not None)
+                yield StageStanding(stage, plan.tasks, done)
+
+
+def standing_text(standing: Standing, *, now: float | None = None) -> str:
+    """How a job stands, for people."""
+    now = time.time() if now is None else now
+    created = datetime.datetime.fromisoformat(standing.created).timestamp()
+    lines = [
+        f"{standing.job}  {standing.state}",
+        f"  {standing.analysis}, planned {_ago(now - created)} ago",
+    ]
+    if standing.reason:
+        lines.append(f"  {standing.reason}")
+    lines += [
+        f"  {stage.stage}: {stage.committed} of {counted(stage.tasks, 'task')} done"
+        for stage in standing.stages
+    ]
+    if standing.failures:
+        lines.append(f"  {counted(standing.failures, 'failure')}:")
+        lines += [f"    {text}" for text in standing.failures_shown]
+    lines += [
+        f"  {one.task} is running for {_ago(now - one.since)}: {one.records:,} records, "
+        f"{one.raw_bytes / 1e6:,.1f} MB"
+        for one in sorted(standing.running, key=lambda one: one.task)
+    ]
+    if standing.workers:
+        lines.append(f"  {counted(standing.workers, 'worker')} alive")
+    if standing.state == INTERRUPTED:
+        lines.append(
+            f"  nobody coordinates it now: `mr-telemetry resume {standing.job}` goes on at once (a "
+            "worker goes on with a submitted one when the lease of the last has run out)"
+        )
+    return "\n".join(lines)
+
+
+def _ago(seconds: float) -> str:
+    seconds = max(0, round(seconds))
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
