@@ -22,7 +22,7 @@ from mr.schema import load_filter, load_schema
 from mr.scratch import scratch_folder, scratch_root
 from mr.scripts import ScriptAnalysis
 from mr.spec import JobSpec, Step
-from mr.splits import fitting_size
+from mr.splits import fitting_reducers, fitting_size
 from mr.store import Store
 from mr.stores import is_local, open_store
 from mr.usercode import own_traceback
@@ -98,6 +98,9 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
     output = _output_url(request, store, job)
     prepared = prepare_analysis(request.analysis, request.parameters, offered, output)
     blocks = offered.chosen
+    reducers = settings.reducers
+    if store.is_remote and "reducers" not in settings.given:
+        reducers = fitting_reducers(blocks.bytes, settings.workers)
     spec = JobSpec(
         version=specs.VERSION,
         job=job,
@@ -109,7 +112,7 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         inputs=[*request.inputs, *request.listed],
         stores=blocks.stores,
         steps=_steps(found),
-        reducers=settings.reducers,
+        reducers=reducers,
         split_bytes=fitting_size(blocks.bytes, settings.workers, settings.split_size),
         buffer_bytes=settings.buffer_size,
         sample=request.sample,

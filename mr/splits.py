@@ -8,13 +8,23 @@ values in that order, whatever the splits.
 from collections.abc import Iterable, Iterator
 
 from mr.blocks import Block
-from mr.config import DEFAULT_SPLIT_BYTES
+from mr.config import DEFAULT_SPLIT_BYTES, MOST_REDUCERS
 
 #: More blocks than this are not put into one split, so that a plan's line stays about a megabyte.
 MAX_BLOCKS = 5_000
 #: When the input is small each worker still gets about this many splits, so that all finish
 #: together.
 SPLITS_PER_WORKER = 4
+
+
+#: Compressed input for which a cluster's job has one reducer, if it has no more workers than that:
+#: workers may come once it is planned.
+INPUT_PER_REDUCER_BYTES = 5 * 10**9
+
+
+def fitting_reducers(total_bytes: int, workers: int) -> int:
+    """How many reducers a cluster's job has, unless told otherwise."""
+    return min(MOST_REDUCERS, max(workers, -(-total_bytes // INPUT_PER_REDUCER_BYTES)))
 
 
 def fitting_size(total_bytes: int, workers: int, most_bytes: int = DEFAULT_SPLIT_BYTES) -> int:

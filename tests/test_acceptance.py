@@ -106,6 +106,61 @@ def test_histograms_are_published_from_the_wheel(run, tmp_path):
     assert json.loads(shown.stdout)["count"] == 17
 
 
+@pytest.fixture
+def cluster(installed: Path, tmp_path: Path):
+    """The environment of a cluster that the installed command runs on this machine."""
+    pytest.importorskip("ministack", reason="ministack is not installed (extra [local-cluster])")
+    environment = {**os.environ, "PYTHONPATH": str(installed), "HOME": str(tmp_path / "home")}
+    command = [
+        sys.executable,
+        installed / "bin" / "mr-telemetry",
+        "local-cluster",
+        "--workers",
+        "1",
+    ]
+    with (tmp_path / "cluster.err").open("wb") as errors:
+        running = subprocess.Popen(
+            [*program, "local-cluster", "--workers", "1", "--dir", tmp_path / "cluster"],
+            cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
+    try:
+        settings = {}
+        while "MR_TELEMETRY_QUEUE" not in settings:
+            line = running.stdout.readline()
+            assert line, (tmp_path / "cluster.err").read_text()
+            name, _, value = line.removeprefix("export ").strip().partition("=")
+            settings[name] = value
+        yield {**environment, **settings}
+    finally:
+        running.terminate()
+        assert running.wait(60) == 0
+
+
+def test_a_cluster_runs_from_the_wheel(installed, cluster, tmp_path):
+    """Servers, a worker and every command of the installed package count what was generated."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, installed / "bin" / "mr-telemetry", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=cluster, capture_output=True, timeout=100)
+        assert done.returncode == 0, done.stderr.decode()
+        return done
+
+    truth = generate(tmp_path / "blocks", size=3_000_000, seed=8)
+    run("copy", "blocks", "s3://mr-telemetry/blocks")
+
+    done = run("run", "os_distribution", "s3://mr-telemetry/blocks", "--report", "report.json")
+    job = run("submit", "os_distribution", "s3://mr-telemetry/blocks").stdout.decode().strip()
+    fetched = run("fetch", job, "--wait")
+
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert rows == sorted(map(list, truth.written.by_os.items()))
+    assert sum(count for _, count in rows) == truth.written.good > 40
+    assert fetched.stdout == done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["records"]["read"] == truth.written.good
+    assert report["requests"]["counts"]["s3.PutObject"] > report["tasks"]["1-map"]
+
+
 def test_the_installed_package_is_what_runs(installed, tmp_path):
     """The acceptance tests would say nothing if they ran the checkout's code."""
     code = "import mr, mr.analyses; print(mr.__file__); print(mr.analyses.__path__[0])"

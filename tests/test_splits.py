@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mr.blocks import Block
 from mr.schema import Dimensions
-from mr.splits import MAX_BLOCKS, SPLITS_PER_WORKER, fitting_size, split_blocks
+from mr.splits import MAX_BLOCKS, SPLITS_PER_WORKER, fitting_reducers, fitting_size, split_blocks
 
 NONE = Dimensions((), ())
 
@@ -87,3 +87,13 @@ def test_a_fitting_size_is_enough_for_all(total, workers, most):
 
     assert 1 <= size <= most
     assert size == most or size * SPLITS_PER_WORKER * workers >= total
+
+
+@pytest.mark.parametrize(
+    ("total_bytes", "workers", "reducers"),
+    [(0, 1, 1), (0, 7, 7), (5 * 10**9, 1, 1), (2 * 10**12, 1, 400), (2 * 10**12, 500, 500),
+     (10**18, 1, 10_000)],
+)  # fmt: skip
+def test_reducers_fit_the_workers_and_the_input(total_bytes, workers, reducers):
+    """One for each worker that is there, more for an input that needs more workers."""
+    assert fitting_reducers(total_bytes, workers) == reducers
