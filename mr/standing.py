@@ -4,6 +4,7 @@ import datetime
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mr import layout
 from mr.commits import committed_tasks, read_failures
@@ -13,6 +14,9 @@ from mr.plans import open_plan
 from mr.spec import JobSpec
 from mr.store import Store
 from mr.text import counted
+
+if TYPE_CHECKING:
+    from mr.aws.sqs import SqsQueue
 
 #: Failures that are told in words.
 FAILURES_SHOWN = 5
@@ -44,10 +48,14 @@ class Standing:
     #: Live workers, and the attempts that they are at, of this job.
     workers: int
     running: list[Running] = field(default_factory=list)
+    #: Messages that nobody holds in the cluster's queue and in its dead-letter queue, of all jobs;
+    #: None where no queue is known.
+    messages: int | None = None
+    dead_letters: int | None = None
 
 
-def job_standing(store: Store, spec: JobSpec) -> Standing:
-    """How a planned job stands."""
+def job_standing(store: Store, spec: JobSpec, queue: "SqsQueue | None" = None) -> Standing:
+    """How a planned job stands; `queue` is its cluster's."""
     status = job_status(store, spec.job)
     failures = list(read_failures(store, spec.job))
     fleet = read_fleet(store) if store.is_remote else []
@@ -65,6 +73,8 @@ def job_standing(store: Store, spec: JobSpec) -> Standing:
         ],
         workers=len(fleet),
         running=[one for sign in fleet for one in sign.running if one.job == spec.job],
+        messages=None if queue is None else queue.waiting(),
+        dead_letters=None if queue is None else queue.dead_letters_waiting(),
     )
 
 
@@ -103,6 +113,11 @@ def standing_text(standing: Standing, *, now: float | None = None) -> str:
     ]
     if standing.workers:
         lines.append(f"  {counted(standing.workers, 'worker')} alive")
+    if standing.messages is not None:
+        lines.append(
+            f"  {counted(standing.messages, 'message')} in the queue, of all jobs; "
+            f"{counted(standing.dead_letters, 'dead letter')}"
+        )
     if standing.state == INTERRUPTED:
         lines.append(
             f"  nobody coordinates it now: `mr-telemetry resume {standing.job}` goes on at once (a "

@@ -53,6 +53,8 @@ def test_a_submitted_job_is_done_by_workers_alone(cluster_command, tree):
         one["stage"]: one["tasks"] for one in stood["stages"]
     }
     assert [one["stage"] for one in stood["stages"]] == ["1-map", "1-reduce", "2-map", "2-reduce"]
+    assert (stood["messages"], stood["dead_letters"]) == (0, 0)
+    assert "0 messages in the queue" in short.out.decode()
     assert job in short.out.decode()
     assert job in cluster_command("jobs").out.decode()
 

@@ -2,11 +2,12 @@
 
 import click
 
-from mr.cli.options import store_option
+from mr.cli.options import queue_option, store_option
 
 
 @click.command("cancel")
 @click.argument("job", metavar="JOB")
+@queue_option
 @store_option
 def command(job: str, **options) -> None:
     """End JOB now; its workers stop at their next heartbeat, and nothing of it is published.

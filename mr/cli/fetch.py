@@ -2,7 +2,7 @@
 
 import click
 
-from mr.cli.options import store_option
+from mr.cli.options import queue_option, store_option
 
 
 @click.command("fetch")
@@ -12,6 +12,7 @@ from mr.cli.options import store_option
 @click.option("--report", metavar="FILE", help="Write what was read, and what not, as JSON.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended.")
 @click.option("--quiet", is_flag=True, help="Show no summary.")
+@queue_option
 @store_option
 def command(
     job: str,

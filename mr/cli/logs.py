@@ -2,13 +2,14 @@
 
 import click
 
-from mr.cli.options import store_option
+from mr.cli.options import queue_option, store_option
 
 
 @click.command("logs")
 @click.argument("job", metavar="JOB")
 @click.argument("task", metavar="[TASK]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as they were written.")
+@queue_option
 @store_option
 def command(job: str, task: str | None, as_json: bool, **options) -> None:
     """Show what workers tell of the attempts at JOB's tasks, or at one TASK, oldest first.

@@ -2,13 +2,14 @@
 
 import click
 
-from mr.cli.options import store_option
+from mr.cli.options import queue_option, store_option
 
 
 @click.command("replay")
 @click.argument("job", metavar="JOB")
 @click.argument("task", metavar="TASK")
 @click.option("--pdb", is_flag=True, help="Open Python's debugger where the analysis fails.")
+@queue_option
 @store_option
 def command(job: str, task: str, pdb: bool, **options) -> None:
     """Run one map or reduce TASK of JOB again, here, in this process.
