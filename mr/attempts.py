@@ -17,7 +17,7 @@ from mr.blocks import Block
 from mr.bundle import Bundle, load_bundle
 from mr.commits import Commit, read_commit
 from mr.coverage import unread_blocks
-from mr.errors import AnalysisError, PlanAgain
+from mr.errors import AnalysisError, FormatError, ObjectMissing, PlanAgain, WrongMessage
 from mr.items import Item
 from mr.mapping import (
     Position,
@@ -55,12 +55,12 @@ class Job:
 def read_job(store: Store, task: Task, folder: Path) -> Job:
     """The job of a task; its bundle is loaded only when its digest is the message's.
 
-    What it reads, and the source files that come with it, are kept under `folder`: all processes
-    that share it fetch a job once.
+    What it reads, and the source files that come with it, are kept in `folder`, which is the job's:
+    all processes that share it fetch a job once.
     """
     spec = read_spec(store, task.job)
-    data = _fetched(store, layout.bundle_name(task.job), folder / f"{task.job}-bundle")
-    prepared = _fetched(store, layout.prepared_name(task.job), folder / f"{task.job}-prepared")
+    data = _fetched(store, layout.bundle_name(task.job), folder / "bundle")
+    prepared = _fetched(store, layout.prepared_name(task.job), folder / "prepared")
     return Job(spec, load_bundle(data, task.bundle, folder), values.decode(prepared))
 
 
@@ -129,8 +129,7 @@ def run_attempt(attempt: Attempt) -> Commit:
 def _run(attempt: Attempt) -> Commit:
     start = time.monotonic()
     task = attempt.task
-    plan = layout.plan_name(task.job, task.stage)
-    line = read_line(attempt.store, plan, task.start, task.end)
+    line = _planned(attempt)
     if task.kind == "place":
         _place(attempt, line)
         return Commit(task.id, attempt.name, [], seconds=time.monotonic() - start)
@@ -156,6 +155,18 @@ def _run(attempt: Attempt) -> Commit:
     seconds = time.monotonic() - start
     tally = attempt.position.tally
     return Commit(task.id, attempt.name, spans, tally, pairs, spills, seconds, files)
+
+
+def _planned(attempt: Attempt) -> Any:
+    """The task's line of its plan. Raises WrongMessage where that is not what the message says."""
+    task = attempt.task
+    plan = layout.plan_name(task.job, task.stage)
+    try:
+        return read_line(attempt.store, plan, task.start, task.end, task.number)
+    except ObjectMissing:
+        raise WrongMessage(f"{task.id}: its stage is not planned.") from None
+    except FormatError as error:
+        raise WrongMessage(f"{task.id}: {error}") from None
 
 
 def _feed(

@@ -21,7 +21,7 @@ import msgspec
 
 from mr.attempts import Attempt, Job, read_job, run_attempt
 from mr.commits import Commit, Failure
-from mr.errors import RetryElsewhere
+from mr.errors import RetryElsewhere, WrongMessage
 from mr.mapping import Position
 from mr.metering import METER
 from mr.stores import open_store
@@ -33,9 +33,9 @@ from mr.usercode import error_line, own_frames
 PROGRESS_S = 0.25
 #: How much of a key is shown in a failure.
 MOST_KEY_CHARACTERS = 1000
-#: Jobs whose description and code a process keeps at hand. One: see `load_bundle`.
-JOBS_KEPT = 1
-#: The folder, beside those of the attempts, for source files that came with jobs.
+#: How much of an exception's text and traceback is kept: of the latter the end, which tells where.
+MOST_ERROR_CHARACTERS, MOST_TRACEBACK_CHARACTERS = 4_000, 32_000
+#: The folder, beside those of the attempts, for what a process reads of its job.
 CODE = "code"
 
 
@@ -66,13 +66,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Reply:
-    """One line to the parent: exactly one of its first four fields is set."""
+    """One line to the parent: exactly one of its first five fields is set."""
 
     progress: Progress | None = None
     done: Commit | None = None
     failed: Failure | None = None
     #: Why the attempt could not run here and now, through no fault of the analysis.
     unavailable: str | None = None
+    #: Why nobody can do what the message asks for.
+    misled: str | None = None
     #: What was asked of S3 and SQS meanwhile.
     requests: dict[str, int] = field(default_factory=dict)
 
@@ -82,13 +84,18 @@ def describe_failure(error: BaseException, order: Order, position: Position) -> 
     return Failure(
         task=order.task.id,
         attempt=order.attempt,
-        error=_plain(error_line(error)),
-        traceback=_plain(own_frames(error)),
+        error=_plain(error_line(error))[:MOST_ERROR_CHARACTERS],
+        traceback=_plain(own_frames(error))[-MOST_TRACEBACK_CHARACTERS:],
         block=position.block,
         line=position.line,
-        key=_plain(repr(position.key)[:MOST_KEY_CHARACTERS]) if order.task.kind == "reduce" else "",
+        key=_shown_key(position) if order.task.kind == "reduce" else "",
         bundle=order.task.bundle,
     )
+
+
+def _shown_key(position: Position) -> str:
+    """The key being reduced; nothing before the first."""
+    return "" if position.key is None else _plain(repr(position.key)[:MOST_KEY_CHARACTERS])
 
 
 def _plain(text: str) -> str:
@@ -101,14 +108,17 @@ def answer(order: Order, jobs: dict[str, Job], position: Position) -> Reply:
     task = order.task
     try:
         store, folder = open_store(order.store), Path(order.folder)
-        if task.job not in jobs:
-            if len(jobs) >= JOBS_KEPT:
-                jobs.clear()
-            jobs[task.job] = read_job(store, task, folder.parent / CODE)
+        code = folder.parent / CODE / task.job
+        if task.job not in jobs or not code.exists():
+            jobs.clear()
+            jobs[task.job] = read_job(store, task, code)
+        os.utime(code)  # it is in use
         attempt = Attempt(store, jobs[task.job], task, order.attempt, folder, position)
         return Reply(done=run_attempt(attempt))
     except RetryElsewhere as error:
         return Reply(unavailable=str(error))
+    except WrongMessage as error:
+        return Reply(misled=str(error))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return Reply(unavailable=f"no room on this machine's disk: {error}")

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from mr import layout
 from mr.errors import ObjectExists
-from mr.runs import Span
+from mr.runs import PackedSpans, Span
 from mr.state import read_state
 from mr.store import Store
 from mr.tally import Tally
@@ -24,7 +24,7 @@ class Commit:
     task: str
     attempt: str
     #: The place of each partition's run in the attempt's object; of a result part, one span.
-    spans: list[Span]
+    spans: Sequence[Span]
     tally: Tally = field(default_factory=Tally)
     #: Pairs that a map task emitted before combining, and how often it spilled.
     pairs: int = 0
@@ -97,6 +97,11 @@ def read_commits(store: Store, job: str, tasks: Sequence[str]) -> Iterator[Commi
         return
     with ThreadPoolExecutor(READERS) as pool:
         yield from pool.map(lambda task: read_commit(store, job, task), tasks)
+
+
+def held(commit: Commit) -> Commit:
+    """The commit in a form that a coordinator can hold very many of."""
+    return replace(commit, spans=PackedSpans(commit.spans))
 
 
 def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:

@@ -17,6 +17,7 @@
     │   ├── ObjectChanged
     │   └── BadName
     ├── FormatError             bytes of ours that are not what they should be
+    ├── WrongMessage            a message that does not fit the job that it names
     └── JobError                how a job can end other than done (exit code 1)
         ├── JobFailed
         ├── PlanAgain               somebody else published first
@@ -97,6 +98,10 @@ class BadName(StoreError):
 
 class FormatError(MrError):
     """Raised when bytes of our own (a message, plan, run, bundle) cannot be decoded."""
+
+
+class WrongMessage(MrError):
+    """Raised when a message does not fit the job that it names: nobody can do what it asks for."""
 
 
 class JobError(MrError):

@@ -5,7 +5,6 @@
 A sign is a hint, as everything that passes: what is done stands in the commits.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from mr import layout
+from mr import clock, layout
 from mr.compatibility import Platform
 from mr.errors import FormatError, ObjectMissing
 from mr.state import read_state
@@ -58,8 +57,6 @@ class Sign:
     #: Tasks it has committed, and messages it has put aside as dead letters.
     committed: int = 0
     dead_letters: int = 0
-    #: Whether it takes no more tasks.
-    leaving: bool = False
 
 
 def write_sign(store: Store, sign: Sign) -> None:
@@ -74,7 +71,7 @@ def remove_sign(store: Store, worker: str) -> None:
 
 def read_fleet(store: Store, *, now: float | None = None) -> list[Sign]:
     """The workers that were heard of lately, by name. Forgets those long dead."""
-    now = time.time() if now is None else now
+    now = clock.now() if now is None else now
     names = [entry.name for entry in store.list(layout.WORKERS)]
     alive = []
     for sign in _read_signs(store, names):
@@ -98,4 +95,4 @@ def _read_signs(store: Store, names: Iterable[str]) -> Iterator[Sign]:
 
 def capacity(fleet: Iterable[Sign]) -> int:
     """How many attempts the workers can run at once."""
-    return sum(sign.processes for sign in fleet if not sign.leaving)
+    return sum(sign.processes for sign in fleet)

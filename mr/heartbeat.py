@@ -3,14 +3,13 @@
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
 
-from mr import layout
+from mr import clock, layout
 from mr.errors import FormatError, MrError, ObjectMissing
 from mr.state import read_state
 from mr.store import Store
@@ -37,7 +36,7 @@ def alive(store: Store, job: str) -> Iterator[None]:
 
     def beat() -> None:
         while True:
-            sign = Heartbeat(time.time(), socket.gethostname(), os.getpid())
+            sign = Heartbeat(clock.now(), socket.gethostname(), os.getpid())
             # A sign that cannot be given is no reason to stop living.
             with suppress(MrError):
                 store.write(name, msgspec.json.encode(sign))
@@ -61,7 +60,7 @@ def alive(store: Store, job: str) -> Iterator[None]:
 def is_alive(store: Store, job: str, *, now: float | None = None) -> bool:
     """Whether somebody gave a sign of life for the job lately."""
     last = last_heartbeat(store, job)
-    return last is not None and last.time > (now or time.time()) - DEAD_AFTER_S
+    return last is not None and last.time > (now or clock.now()) - DEAD_AFTER_S
 
 
 def last_heartbeat(store: Store, job: str) -> Heartbeat | None:

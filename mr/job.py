@@ -11,7 +11,7 @@ from typing import Any
 
 from mr import layout, values
 from mr.blocks import Block
-from mr.commits import committed_tasks, read_commits
+from mr.commits import committed_tasks, held, read_commits
 from mr.coverage import job_coverage
 from mr.ends import (
     End,
@@ -96,7 +96,7 @@ def recall(conduct: Conduct, spec: JobSpec) -> None:
     tasks = sorted(committed_tasks(conduct.store, spec.job) - known)
     for commit in read_commits(conduct.store, spec.job, tasks):
         stage, _, number = commit.task.rpartition("-")
-        conduct.commits.setdefault(stage, {})[int(number)] = commit
+        conduct.commits.setdefault(stage, {})[int(number)] = held(commit)
 
 
 def publish(conduct: Conduct, spec: JobSpec) -> End:

@@ -183,6 +183,11 @@ def events_queue(queue: str, job: str) -> str:
     return f"{queue[:50]}-job-{digest[:24]}"
 
 
+def store_digest(url: str) -> str:
+    """What stands for a store in a message, which holds no address."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
 def tombstone_name(job: str) -> str:
     """Outside the job, so that it outlives it: the job was removed."""
     return f"{TOMBSTONES}{checked_id(job)}"

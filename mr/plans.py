@@ -2,10 +2,11 @@
 
     line line line ... offsets footer
 
-Each line is a JSON document. `offsets` are the lines' starts and the last one's end as unsigned
-64-bit little-endian integers; the footer is `MAGIC`, the number of lines and where the offsets
-begin. So a plan of any length is written streaming, in one object that is there whole or not at
-all, and whoever holds a task's byte range reads that line alone.
+Each line is a JSON document: the task's number, and what it is to do. `offsets` are the lines'
+starts and the last one's end as unsigned 64-bit little-endian integers; the footer is `MAGIC`, the
+number of lines and where the offsets begin. So a plan of any length is written streaming, in one
+object that is there whole or not at all, and whoever holds a task's byte range reads that line
+alone.
 """
 
 import itertools
@@ -21,7 +22,7 @@ from mr import layout
 from mr.errors import FormatError, UsageError
 from mr.store import Store
 
-MAGIC = b"mrplan1\n"
+MAGIC = b"mrplan2\n"
 _FOOTER = struct.Struct("<8sQQ")
 
 
@@ -37,7 +38,7 @@ def write_plan(store: Store, name: str, lines: Iterable[Any]) -> None:
                 raise UsageError(
                     f"the input makes more than {layout.MOST_TASKS:,} splits; raise --split-size."
                 )
-            data = msgspec.json.encode(line) + b"\n"
+            data = msgspec.json.encode((number, line)) + b"\n"
             out.write(data)
             offsets.append(offsets[-1] + len(data))
         out.write(offsets.tobytes())
@@ -70,8 +71,8 @@ class Plan:
     def lines(self) -> Iterator[Any]:
         """Every line in order."""
         with self._store.open(self._name, end=self._offsets[-1]) as stream:
-            for start, end in itertools.pairwise(self._offsets):
-                yield _decode(stream.read(end - start), self._name, start, end)
+            for number, (start, end) in enumerate(itertools.pairwise(self._offsets)):
+                yield _decode(stream.read(end - start), self._name, start, end, number)
 
 
 def _is_index(offsets: Sequence[int], end: int) -> bool:
@@ -84,13 +85,15 @@ def _is_index(offsets: Sequence[int], end: int) -> bool:
     )
 
 
-def _decode(data: bytes, name: str, start: int, end: int) -> Any:
+def _decode(data: bytes, name: str, start: int, end: int, number: int) -> Any:
     try:
         if data.find(b"\n") == len(data) - 1:
-            return msgspec.json.decode(data)
+            found, line = msgspec.json.decode(data, type=tuple[int, Any])
+            if found == number:
+                return line
     except (msgspec.DecodeError, RecursionError):
         pass
-    raise FormatError(f"{name}: bytes {start} to {end} are not a line of a plan.")
+    raise FormatError(f"{name}: bytes {start} to {end} are not the line of task {number}.")
 
 
 def open_plan(store: Store, name: str) -> Plan | None:
@@ -99,6 +102,6 @@ def open_plan(store: Store, name: str) -> Plan | None:
     return None if entry is None else Plan(store, name, entry.size)
 
 
-def read_line(store: Store, name: str, start: int, end: int) -> Any:
-    """One line of a plan; raises FormatError when the range does not hold exactly one."""
-    return _decode(store.read(name, start=start, end=end), name, start, end)
+def read_line(store: Store, name: str, start: int, end: int, number: int) -> Any:
+    """One task's line of a plan; raises FormatError when the range does not hold exactly that."""
+    return _decode(store.read(name, start=start, end=end), name, start, end, number)

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -22,8 +23,10 @@ class Child:
     error; without, it goes there by itself.
     """
 
-    def __init__(self, python: Path | None = None, *, listens: bool = False) -> None:
+    def __init__(self, python: Path | None = None, job: str = "", *, listens: bool = False) -> None:
         self.python = python or Path(sys.executable)
+        #: The job whose code it runs.
+        self.job = job
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         if self.python == Path(sys.executable):
             # What the analysis imports beside itself is the bundle's to name. Another interpreter
@@ -36,6 +39,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if listens else None,
             env=environment,
+            start_new_session=True,  # what the analysis has started ends with it
         )
         self._heard: tuple[deque[str], int] | None = None
         if listens:
@@ -55,7 +59,8 @@ class Child:
     def _listen(self) -> None:
         for data in self._process.stderr:
             line = data.decode("utf-8", "backslashreplace").rstrip("\n")
-            print(line, file=sys.stderr, flush=True)
+            with suppress(OSError):  # it may be gone, or on a full disk; the pipe must be emptied
+                print(line, file=sys.stderr, flush=True)
             heard = self._heard
             if heard is None:
                 continue
@@ -101,7 +106,8 @@ class Child:
 
     def kill(self) -> None:
         """End the process now."""
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         with suppress(OSError):  # an order that it did not live to read
             self._process.stdin.close()

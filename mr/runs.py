@@ -13,6 +13,7 @@ parts these were in: so there each value carries its origin, and runs merge by (
 import heapq
 import itertools
 import struct
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -51,6 +52,24 @@ class Span:
 
     offset: int
     length: int
+
+
+class PackedSpans(Sequence[Span]):
+    """Spans in little memory: a coordinator holds one for each partition of each map task."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self._numbers = array("Q")
+        for span in spans:
+            self._numbers.extend((span.offset, span.length))
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 2
+
+    def __getitem__(self, number):
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        number = range(len(self))[number]
+        return Span(self._numbers[2 * number], self._numbers[2 * number + 1])
 
 
 class RunWriter:

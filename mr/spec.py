@@ -14,7 +14,7 @@ from mr.state import read_state
 from mr.store import Store
 
 #: The only version of a job that this code writes and reads.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,26 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mr import layout
+from mr.clock import now
 from mr.commits import (
     Commit,
     Failure,
     committed_tasks,
+    held,
     is_hopeless,
     is_over,
     read_commits,
     read_failures,
 )
 from mr.compatibility import differences
-from mr.errors import FormatError, JobFailed, ObjectMissing, PlanAgain, TooManyBadRecords
+from mr.errors import (
+    FormatError,
+    JobFailed,
+    ObjectMissing,
+    PlanAgain,
+    QueueUnavailable,
+    TooManyBadRecords,
+)
 from mr.fleet import Running, Sign, capacity
 from mr.lateness import late_tasks
 from mr.plans import Plan, open_plan
@@ -41,6 +50,9 @@ POLL_S = 0.5
 #: A task that is sent, not committed, and run by nobody for so long is sent again; then after
 #: twice as long, and so on. Longer than a lease (5 minutes), after which it comes back by itself.
 RING_S = 600.0
+#: While so many messages wait in the queue as seem lost they are taken for those that wait; but
+#: not for ever, since they may be other jobs': only until a task was to be sent so often.
+RING_ANYWAY = 4
 #: Messages in the queue for each attempt that the workers can run at once.
 MESSAGES_PER_PROCESS = 4
 #: Places of bad records that a coordinator holds before it drops those that no report shows.
@@ -118,15 +130,15 @@ class Conduct:
             return
         self.places = 0
         for commits in self.commits.values():
-            for _, held in sorted(commits.items()):
-                del held.tally.bad_places[PLACES_KEPT - self.places :]
-                self.places += len(held.tally.bad_places)
+            for _, one in sorted(commits.items()):
+                del one.tally.bad_places[PLACES_KEPT - self.places :]
+                self.places += len(one.tally.bad_places)
 
     def tell_trouble(self, text: str) -> None:
         """Tell the observer, unless it has heard the same lately."""
-        now = self.clock()
-        if now - self.troubles.get(text, float("-inf")) >= TROUBLE_S:
-            self.troubles[text] = now
+        at = self.clock()
+        if at - self.troubles.get(text, float("-inf")) >= TROUBLE_S:
+            self.troubles[text] = at
             self.observer.trouble(text)
 
 
@@ -173,14 +185,24 @@ class _Stage:
             if conduct.stop.is_set():
                 raise Stopped
             self._send_more()
-            messages = conduct.events.receive(most=10, wait_s=conduct.poll_s, lease_s=60.0)
-            for message in messages:
-                conduct.events.acknowledge(message)
-            self._hear(message.body for message in messages)
+            self._hear(self._news())
             if conduct.clock() - looked >= conduct.rescan_s:
                 self._look()
                 self._look_at_fleet()
                 looked = conduct.clock()
+
+    def _news(self) -> list[bytes]:
+        """What workers have told; nothing where their queue fails, for the store tells it too."""
+        conduct = self._conduct
+        try:
+            messages = conduct.events.receive(most=10, wait_s=conduct.poll_s, lease_s=60.0)
+            for message in messages:
+                conduct.events.acknowledge(message)
+        except QueueUnavailable as error:
+            conduct.tell_trouble(f"no news of tasks, so it is looked for them: {error}")
+            conduct.stop.wait(conduct.poll_s)
+            return []
+        return [message.body for message in messages]
 
     # Sending
 
@@ -190,14 +212,16 @@ class _Stage:
         numbers = list(itertools.islice(self._unsent, room))
         if numbers:
             self._send(numbers)
-            now = self._conduct.clock()
-            self._sent.update((number, Sent(now)) for number in numbers)
+            at = self._conduct.clock()
+            self._sent.update((number, Sent(at)) for number in numbers)
 
     def _send(self, numbers: Iterable[int]) -> None:
-        spec = self._spec
+        spec, store = self._spec, layout.store_digest(self._conduct.store.url)
         self._conduct.tasks.send(
             [
-                Task(spec.job, self._name, number, *self._plan.span(number), spec.bundle).encode()
+                Task(
+                    spec.job, self._name, number, *self._plan.span(number), spec.bundle, store
+                ).encode()
                 for number in numbers
             ]
         )
@@ -235,10 +259,10 @@ class _Stage:
         ]
         conduct = self._conduct
         for commit in read_commits(conduct.store, self._spec.job, new):
-            self._commits[numbers[commit.task]] = commit
-            self._sent.pop(numbers[commit.task], None)
-            if commit.again:
+            if commit.again:  # before it counts as known: this may have to be said again
                 raise PlanAgain(commit.again)
+            self._commits[numbers[commit.task]] = held(commit)
+            self._sent.pop(numbers[commit.task], None)
             conduct.observer.committed(commit)
             self._tally.add(commit.tally)
             conduct.hold_places(commit)
@@ -256,7 +280,8 @@ class _Stage:
                 conduct.observer.trouble(str(error))
         events = [event for event in events if event.job == self._spec.job]
         done = [event.task for event in events if event.state is TaskState.COMMITTED]
-        self._take(dict.fromkeys(done))
+        with suppress(ObjectMissing):  # said by somebody who does not know; others are found later
+            self._take(dict.fromkeys(done))
         for event in events:
             if event.state is TaskState.OVER:
                 self._hear_over(event)
@@ -293,7 +318,13 @@ class _Stage:
         if conduct.fleet is None:
             return
         fleet = conduct.fleet()
-        check_fleet(self._spec, fleet)
+        try:
+            check_fleet(self._spec, fleet)
+        except JobFailed as error:
+            # Once something is done there were others, and there may be again.
+            if not any(conduct.commits.values()):
+                raise
+            conduct.tell_trouble(str(error))
         if not fleet:
             conduct.tell_trouble("no worker is alive; start some with `mr-telemetry worker`.")
         conduct.window = max(conduct.window, MESSAGES_PER_PROCESS * capacity(fleet))
@@ -312,26 +343,32 @@ class _Stage:
     def _ring_again(self, since: Mapping[int, float]) -> None:
         """Send what was sent long ago and nobody runs: its message may be lost."""
         conduct = self._conduct
-        now = conduct.clock()
+        at = conduct.clock()
         for number in since:
             # Also what an earlier coordinator has sent.
-            self._sent.setdefault(number, Sent(now)).last = now
+            self._sent.setdefault(number, Sent(at)).last = at
         lost = [
             number
             for number, sent in self._sent.items()
-            if now - sent.last >= conduct.ring_s * 2 ** (sent.times - 1)
+            if at - sent.last >= conduct.ring_s * 2 ** (sent.times - 1)
         ]
-        if lost:
-            self._send(lost)
-            conduct.rung_again += len(lost)
+        # They may only be waiting for a free worker.
+        patient = [number for number in lost if self._sent[number].times < RING_ANYWAY]
+        if patient and conduct.tasks.waiting() >= len(lost):
+            rung = [number for number in lost if self._sent[number].times >= RING_ANYWAY]
+        else:
+            rung = lost
+        if rung:
+            self._send(rung)
+            conduct.rung_again += len(rung)
         for number in lost:
-            self._sent[number].last = now
+            self._sent[number].last = at
             self._sent[number].times += 1
 
     def _send_late(self, since: Mapping[int, float]) -> None:
         """Send a task once more when it takes far longer than the rest: the first commit wins."""
         done_s = [commit.seconds for commit in self._commits.values()]
-        late = late_tasks(since, done_s, self._plan.tasks, now=time.time())
+        late = late_tasks(since, done_s, self._plan.tasks, now=now())
         late = [number for number in late if not self._sent[number].late]
         if late:
             self._send(late)

@@ -1,12 +1,11 @@
 """How a job stands, told from its store alone: state, stages, failures, who works on it."""
 
 import datetime
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mr import layout
+from mr import clock, layout
 from mr.commits import committed_tasks, read_failures
 from mr.fleet import Running, read_fleet
 from mr.jobs import INTERRUPTED, job_status
@@ -91,7 +90,7 @@ def _stages(store: Store, spec: JobSpec) -> Iterator[StageStanding]:
 
 def standing_text(standing: Standing, *, now: float | None = None) -> str:
     """How a job stands, for people."""
-    now = time.time() if now is None else now
+    now = clock.now() if now is None else now
     created = datetime.datetime.fromisoformat(standing.created).timestamp()
     lines = [
         f"{standing.job}  {standing.state}",

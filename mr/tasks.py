@@ -18,6 +18,9 @@ VERSION = 1
 #: No plan is as long as this; beyond it no file has offsets.
 MOST_BYTES = 2**63
 
+#: Characters of an event's text.
+MOST_TEXT = 2_000
+
 _STAGE = re.compile(rf"[1-9][0-9]{{0,2}}-(map|reduce|place|publish)|{layout.COORDINATE}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -58,6 +61,9 @@ class Task:
     end: int
     #: SHA-256 of the job's code bundle, in hexadecimal.
     bundle: str
+    #: What stands for the job's store (`layout.store_digest`): workers of another one that share
+    #: the queue by mistake leave it alone. "" for any.
+    store: str = ""
 
     @property
     def id(self) -> str:
@@ -89,9 +95,9 @@ class Task:
         return msgspec.json.encode(_Message(VERSION, self))
 
 
-def coordinate_task(job: str, bundle: str) -> Task:
+def coordinate_task(job: str, bundle: str, store: str) -> Task:
     """The task to coordinate a job; its byte range means nothing."""
-    return Task(job, layout.COORDINATE, 0, 0, 1, bundle)
+    return Task(job, layout.COORDINATE, 0, 0, 1, bundle, store)
 
 
 def publishes(stage: str) -> bool:
@@ -134,14 +140,17 @@ class Event:
     text: str = ""
 
     def encode(self) -> bytes:
-        """The message body; what is not Unicode in the text is escaped."""
-        text = self.text.encode("utf-8", "backslashreplace").decode()
+        """The message body; a long text is cut, and what is not Unicode in it is escaped."""
+        text = self.text[:MOST_TEXT].encode("utf-8", "backslashreplace").decode()
         return msgspec.json.encode(replace(self, text=text))
 
 
 def decode_event(body: bytes) -> Event:
     """The event of a message body; raises FormatError."""
     try:
-        return msgspec.json.decode(body, type=Event)
+        event = msgspec.json.decode(body, type=Event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"a message is not an event: {error}.") from None
+    layout.checked_id(event.job)
+    layout.checked_id(event.task)
+    return event

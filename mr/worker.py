@@ -7,17 +7,17 @@ never loads the analysis: it keeps the lease alive while the child makes progres
 import shutil
 import sys
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mr import layout
 from mr.child import Order, Progress, Reply
+from mr.clock import now
 from mr.commits import (
     Commit,
     Failure,
@@ -27,15 +27,13 @@ from mr.commits import (
     write_commit,
     write_failure,
 )
-from mr.compatibility import Platform, differences
+from mr.compatibility import differences
 from mr.environments import interpreter_for
 from mr.errors import (
     AnalysisError,
     FormatError,
-    LeaseLost,
     MrError,
     ObjectMissing,
-    QueueUnavailable,
     StoreUnavailable,
 )
 from mr.fleet import Running
@@ -44,56 +42,26 @@ from mr.metering import METER
 from mr.processes import Child
 from mr.spec import JobSpec, read_spec
 from mr.store import Store
-from mr.taskqueue import Message, TaskQueue
+from mr.submitted import SubmittedJob
+from mr.surroundings import POLL_S, Lease, Surroundings
+from mr.taskqueue import Message
 from mr.tasks import Event, Task, TaskState, decode_task
 
-#: How long a message is leased; a machine that vanishes costs this much waiting.
-LEASE_S = 300.0
-#: How often the lease is extended and the job's end looked for.
-HEARTBEAT_S = 20.0
-#: How long one look into the queue, or at the child, takes at most.
-POLL_S = 0.25
-#: How long a task waits after a failure that is not the analysis's.
-BACKOFF_S = 2.0
 #: How often it is looked whether packages are installed.
-INSTALL_POLL_S = 5.0
+INSTALL_POLL_S = 1.0
 #: How long a task waits that this worker cannot run: another worker may.
 REFUSED_S = 1.0
-#: How long a worker takes nothing once it has refused a task, so that it leaves the queue to those
-#: who can; twice as long each further time in a row, up to a limit.
-REFUSER_RESTS_S, REFUSER_RESTS_MOST_S = 2.0, 120.0
+#: How long a message waits that is for the workers of another store.
+FOREIGN_S = 30.0
+#: The longest that a worker takes nothing once it has refused or lost tasks, so that it leaves the
+#: queue to those who can: at first as long as a task waits, then twice as long each further time.
+MOST_REST_S = 60.0
+#: How often the same trouble is told.
+TROUBLE_S = 60.0
 #: Whoever has not looked at its child for so long was stopped itself, and the child probably too.
 STOPPED_S = 2.0
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a worker works with."""
-
-    store: Store
-    tasks: TaskQueue
-    #: Hears what becomes of attempts; nothing depends on it.
-    tell: Callable[[Event], None]
-    #: Folders on local disk: for spills, and for environments of analyses that need packages.
-    folder: Path
-    environments: Path
-    lease_s: float = LEASE_S
-    heartbeat_s: float = HEARTBEAT_S
-    backoff_s: float = BACKOFF_S
-    #: How long one look into the queue takes at most.
-    poll_s: float = POLL_S
-    clock: Callable[[], float] = time.monotonic
-    #: What this machine has, where jobs come from others; else None.
-    platform: Platform | None = None
-    #: Takes a line for each attempt; without it user code's output goes to standard error.
-    log: Callable[[LogLine], None] | None = None
-    #: Coordinates a job until it has ended, or is told to stop; None where workers do not.
-    coordinate: Callable[[str, threading.Event], None] | None = None
-
-
-def telling(events: TaskQueue) -> Callable[[Event], None]:
-    """What sends events to one queue."""
-    return lambda event: events.send([event.encode()])
+#: Jobs whose description is at hand, and jobs that one worker coordinates at a time.
+SPECS_KEPT, MOST_COORDINATED = 64, 20
 
 
 class Abandoned(Exception):
@@ -115,8 +83,10 @@ class Worker:
         self._stop = threading.Event()
         self._child: Child | None = None
         self._specs: dict[str, JobSpec] = {}
-        self._coordinating: list[Coordinating] = []
-        self._refused = 0
+        self._submitted: list[SubmittedJob] = []
+        #: Tasks in a row that could not be run here, and when each trouble was last told.
+        self._unable = 0
+        self._troubles: dict[str, float] = {}
         #: The attempt being run, if there is one.
         self.running: Running | None = None
         #: Tasks committed, and messages put aside, so far; and when it last had a message.
@@ -131,34 +101,45 @@ class Worker:
     @property
     def is_idle(self) -> bool:
         """Whether it neither runs an attempt nor coordinates a job."""
-        return self.running is None and not any(one.is_alive() for one in self._coordinating)
+        return self.running is None and not any(one.is_alive() for one in self._submitted)
 
     def stop(self) -> None:
         """Stop soon: the current attempt is given up, its message handed back."""
         self._stop.set()
-        for one in self._coordinating:
+        for one in self._submitted:
             one.stop()
 
     def run(self) -> None:
         """Serve the queue until `stop` is called."""
+        failed = 0
         try:
             while not self._stop.is_set():
                 try:
-                    for message in self._with.tasks.receive(
-                        wait_s=self._with.poll_s, lease_s=self._with.lease_s
-                    ):
-                        self._serve(message)
-                        if not self._refused:
-                            self.active = self._with.clock()
-                except MrError:
+                    self._look()
+                    failed = 0
+                except Exception as error:
                     # A queue that does not answer, or will not any more: no worker ends of that.
-                    self._stop.wait(self._with.backoff_s)
+                    self._trouble(f"cannot serve the queue: {_words(error)}")
+                    failed += 1
+                    self._stop.wait(min(MOST_REST_S, self._with.backoff_s * failed))
         finally:
             self._end_child()
-            for one in self._coordinating:
+            for one in self._submitted:
                 one.stop()
-            for one in self._coordinating:
+            for one in self._submitted:
                 one.join()
+
+    def _look(self) -> None:
+        for message in self._with.tasks.receive(
+            wait_s=self._with.poll_s, lease_s=self._with.lease_s
+        ):
+            self._serve(message)
+            if not self._unable:
+                self.active = self._with.clock()
+            else:
+                # Idle, we would be faster at the next message than those who can run it.
+                rest_s = self._with.backoff_s * 2 ** min(self._unable - 1, 10)
+                self._stop.wait(min(MOST_REST_S, rest_s))
 
     def _serve(self, message: Message) -> None:
         tasks = self._with.tasks
@@ -168,9 +149,14 @@ class Worker:
         try:
             task = decode_task(message.body)
         except FormatError as error:
-            tasks.dead_letter(message, str(error))
-            self.dead_letters += 1
-            self._log(LogLine(time.time(), self._name, "", "", "", "undecodable", text=str(error)))
+            self._bury(message, "", str(error))
+            return
+        if task.store not in ("", layout.store_digest(self._with.store.url)):
+            tasks.release(message, FOREIGN_S)
+            self._trouble(
+                f"job {task.job} is not in {self._with.store.url}: workers of several stores share "
+                "one queue; give each store its own."
+            )
             return
         try:
             if task.kind == "coordinate":
@@ -181,9 +167,15 @@ class Worker:
             tasks.release(message)
         except Exception as error:
             # Whatever it is, it is not the analysis's fault, and this worker must go on.
-            text = str(error) if isinstance(error, MrError) else repr(error)
+            self._trouble(f"{task.id} of job {task.job} could not run: {_words(error)}")
             with suppress(MrError):
-                self._lose(message, task, text)
+                self._lose(message, task, _words(error))
+
+    def _bury(self, message: Message, job: str, reason: str) -> None:
+        """Put a message aside that no worker can do anything with."""
+        self._with.tasks.dead_letter(message, reason)
+        self.dead_letters += 1
+        self._log(LogLine(now(), self._name, job, "", "", "undecodable", text=reason))
 
     def _attempt(self, message: Message, task: Task) -> None:
         spec = self._spec(task.job)
@@ -191,15 +183,18 @@ class Worker:
             self._with.tasks.acknowledge(message)
             self._tell(task, TaskState.OVER)
             return
+        if task.bundle != spec.bundle:
+            self._bury(message, task.job, f"{task.id}: the digest is not that of the job's code.")
+            return
         if self._refuses(message, task, spec):
-            self._rest()
             return
         attempt = uuid.uuid4().hex
-        began = time.time()
+        began = now()
         self.running = Running(task.job, task.id, attempt, began)
         output: deque[str] = deque(maxlen=OUTPUT_LINES)
         try:
-            reply = self._run_child(message, task, attempt, spec, output)
+            with Lease(self._with, message) as lease:
+                reply = self._run_child(lease, task, attempt, spec, output)
             METER.add(reply.requests)
             if reply.done is not None:
                 self._progress(Progress.of(reply.done.tally))
@@ -207,6 +202,8 @@ class Worker:
             elif reply.failed is not None:
                 state = self._fail(message, task, reply.failed, spec.max_failures)
                 text = reply.failed.error
+            elif reply.misled is not None:
+                state, text = self._drop(message, task, reply.misled), reply.misled
             else:
                 text = reply.unavailable or ""
                 state = self._lose(message, task, text)
@@ -214,20 +211,20 @@ class Worker:
             state, text = TaskState.LOST, "given up: stopped, without its lease, or needed no more"
             raise
         except Exception as error:
-            state, text = TaskState.LOST, f"{error}"
+            state, text = TaskState.LOST, _words(error)
             raise
         finally:
             running, self.running = self.running, None
             self._on_progress(self._name, None)
             self._log(
                 LogLine(
-                    time=time.time(),
+                    time=now(),
                     worker=self._name,
                     job=task.job,
                     task=task.id,
                     attempt=attempt,
                     state=state.value,
-                    seconds=round(time.time() - began, 3),
+                    seconds=round(now() - began, 3),
                     records=running.records,
                     compressed_bytes=running.compressed_bytes,
                     raw_bytes=running.raw_bytes,
@@ -245,21 +242,25 @@ class Worker:
             self._with.tasks.release(message, REFUSED_S)
             text = f"worker {self._name} cannot run the job: {'; '.join(found)}"
             self._tell(task, TaskState.REFUSED, text)
-        self._refused = self._refused + 1 if found else 0
+            self._unable += 1
         return bool(found)
 
-    def _rest(self) -> None:
-        """Leave the queue to others for a while: idle, we would be faster than they are."""
-        longest = REFUSER_RESTS_MOST_S / REFUSER_RESTS_S
-        self._stop.wait(REFUSER_RESTS_S * min(2 ** (self._refused - 1), longest))
-
     def _lose(self, message: Message, task: Task, text: str) -> TaskState:
+        self._unable += 1
         self._with.tasks.release(message, self._with.backoff_s)
         self._tell(task, TaskState.LOST, text)
         return TaskState.LOST
 
+    def _drop(self, message: Message, task: Task, reason: str) -> TaskState:
+        """Put a message aside that does not fit its job: whoever sent it, no attempt can."""
+        self._bury(message, task.job, reason)
+        self._tell(task, TaskState.OVER, reason)
+        return TaskState.OVER
+
     def _spec(self, job: str) -> JobSpec | None:
         if job not in self._specs:
+            if len(self._specs) >= SPECS_KEPT:
+                self._specs.clear()
             try:
                 self._specs[job] = read_spec(self._with.store, job)
             except ObjectMissing:
@@ -281,6 +282,7 @@ class Worker:
                 store.delete(layout.files_name(task.job, task.id, commit.attempt))
         else:
             self.committed += 1
+        self._unable = 0
         self._with.tasks.acknowledge(message)
         state = TaskState.OVER if over else TaskState.COMMITTED
         self._tell(task, state)
@@ -293,13 +295,15 @@ class Worker:
                 self._with.tasks.acknowledge(message)
                 self._tell(task, TaskState.OVER)
                 return TaskState.OVER
+        self._unable = 0
         write_failure(self._with.store, task.job, failure)
         failures = list(read_failures(self._with.store, task.job, task.id))
         if is_hopeless(failures, most):
             text = f"failed {len(failures)} times: {failure.error}"
             self._with.tasks.dead_letter(message, text)
         else:
-            self._with.tasks.release(message)
+            # At once the first time: chance. Later ones wait, so that others may take it.
+            self._with.tasks.release(message, self._with.backoff_s * (len(failures) - 1))
         self._tell(task, TaskState.FAILED, failure.error)
         return TaskState.FAILED
 
@@ -308,12 +312,22 @@ class Worker:
 
     def _log(self, line: LogLine) -> None:
         if self._with.log is not None:
-            self._with.log(line)
+            with suppress(OSError):  # standard error may be gone, or on a full disk
+                self._with.log(line)
+
+    def _trouble(self, text: str, job: str = "") -> None:
+        """Tell of trouble that is no attempt's, but not all the time."""
+        told = self._with.clock()
+        if told - self._troubles.get(text, float("-inf")) >= TROUBLE_S:
+            if len(self._troubles) >= SPECS_KEPT:
+                self._troubles.clear()
+            self._troubles[text] = told
+            self._log(LogLine(now(), self._name, job, "", "", "trouble", text=text))
 
     # The child
 
     def _run_child(
-        self, message: Message, task: Task, attempt: str, spec: JobSpec, output: deque[str]
+        self, lease: Lease, task: Task, attempt: str, spec: JobSpec, output: deque[str]
     ) -> Reply:
         """Watch one attempt to its end; raises Abandoned when it is to be given up.
 
@@ -326,7 +340,7 @@ class Worker:
         answered = False
         try:
             try:
-                child = self._child_for(self._interpreter(message, task, spec))
+                child = self._child_for(self._interpreter(lease, task, spec), task.job)
             except AnalysisError as error:
                 return Reply(failed=Failure(task.id, attempt, str(error), bundle=task.bundle))
             child.hear(output if self._with.log is not None else None, OUTPUT_KEPT)
@@ -334,25 +348,26 @@ class Worker:
             moved = beat = looked = clock()
             while True:
                 reply = child.reply(POLL_S)
-                now = clock()
-                if now - looked > STOPPED_S:
-                    moved = now
+                at = clock()
+                if at - looked > STOPPED_S:
+                    moved = at
                 if reply is not None and reply.progress is None:
                     answered = True
                     return reply
                 if reply is not None:
-                    moved = now
+                    moved = at
                     self._progress(reply.progress)
                 elif not child.alive():
                     return Reply(failed=_lost_child(task, attempt, child.death()))
-                if now - moved > spec.hang_s:
+                if at - moved > spec.hang_s:
                     text = f"no progress for {spec.hang_s:.0f} s, so its process was ended"
                     return Reply(failed=_lost_child(task, attempt, text))
-                if self._stop.is_set():
-                    raise Abandoned
-                if now - beat > self._with.heartbeat_s:
-                    beat = now
-                    self._beat(message, task)
+                self._check(lease)
+                if at - beat > self._with.heartbeat_s:
+                    beat = at
+                    with suppress(StoreUnavailable):
+                        if is_needless(self._with.store, task):
+                            raise Abandoned
                 looked = clock()
         finally:
             if not answered:
@@ -368,45 +383,41 @@ class Worker:
         )
         self._on_progress(self._name, progress)
 
-    def _interpreter(self, message: Message, task: Task, spec: JobSpec) -> Path:
+    def _check(self, lease: Lease) -> None:
+        """Raise Abandoned where we are to stop, or no longer hold the message."""
+        if self._stop.is_set() or lease.lost.is_set():
+            raise Abandoned
+
+    def _interpreter(self, lease: Lease, task: Task, spec: JobSpec) -> Path:
         """The Python that has the packages that the job needs; they may have to be installed."""
         if not spec.requirements:
             return Path(sys.executable)
-        pool = ThreadPoolExecutor(1)
-        made = pool.submit(interpreter_for, spec.requirements, self._with.environments)
-        try:
-            while not self._stop.is_set():
-                with suppress(TimeoutError):
-                    return made.result(min(self._with.heartbeat_s, INSTALL_POLL_S))
-                self._beat(message, task)
-            raise Abandoned
-        finally:
-            pool.shutdown(wait=False)
+        made: Future[Path] = Future()
 
-    def _child_for(self, python: Path) -> Child:
-        """The child, or a new one where it has another Python.
+        def make() -> None:
+            try:
+                made.set_result(interpreter_for(spec.requirements, self._with.environments))
+            except Exception as error:
+                made.set_exception(error)
 
-        One that died idle is no fault of the next task.
+        # A daemon: it may take long, and nobody is to wait for it once we stop.
+        threading.Thread(target=make, daemon=True).start()
+        while True:
+            with suppress(TimeoutError):
+                return made.result(INSTALL_POLL_S)
+            self._check(lease)
+
+    def _child_for(self, python: Path, job: str) -> Child:
+        """The child, or a new one for another job or another Python.
+
+        What one job's code has changed in its process must not reach the next. One that died idle
+        is no fault of the next task.
         """
         child = self._child
-        if child is None or child.python != python or not child.alive():
+        if child is None or (child.python, child.job) != (python, job) or not child.alive():
             self._end_child()
-            child = self._child = Child(python, listens=self._with.log is not None)
+            child = self._child = Child(python, job, listens=self._with.log is not None)
         return child
-
-    def _beat(self, message: Message, task: Task) -> None:
-        self._extend(message)
-        with suppress(StoreUnavailable):
-            if is_needless(self._with.store, task):
-                raise Abandoned
-
-    def _extend(self, message: Message) -> None:
-        try:
-            self._with.tasks.extend(message, self._with.lease_s)
-        except LeaseLost:
-            raise Abandoned from None
-        except QueueUnavailable:
-            pass  # The lease still holds; the next beat may reach the queue.
 
     def _end_child(self) -> None:
         if self._child is not None:
@@ -417,68 +428,24 @@ class Worker:
 
     def _coordinate(self, message: Message, task: Task) -> None:
         """Coordinate a job beside the tasks: it needs little, and must not keep them waiting."""
-        if self._with.coordinate is None:
+        self._submitted = [one for one in self._submitted if one.is_alive()]
+        if self._with.coordinate is None or len(self._submitted) >= MOST_COORDINATED:
             self._with.tasks.release(message, self._with.backoff_s)
             return
-        try:
-            read_spec(self._with.store, task.job)
-        except ObjectMissing:  # it was removed
+        if self._with.store.stat(layout.spec_name(task.job)) is None:  # it was removed
             self._with.tasks.acknowledge(message)
             return
-        one = Coordinating(self._with, message, task.job, self._extend)
-        self._coordinating = [*(old for old in self._coordinating if old.is_alive()), one]
+
+        def tell(text: str) -> None:
+            self._trouble(f"job {task.job}: {text}", task.job)
+
+        one = SubmittedJob(self._with, message, task.job, tell)
+        self._submitted.append(one)
         one.start()
 
 
-class Coordinating(threading.Thread):
-    """A job being coordinated by a worker: keeps the lease until the job has ended."""
-
-    def __init__(
-        self,
-        surroundings: Surroundings,
-        message: Message,
-        job: str,
-        extend: Callable[[Message], None],
-    ) -> None:
-        super().__init__(daemon=True)
-        self._with = surroundings
-        self._message = message
-        self._job = job
-        self._extend = extend
-        self._stop_it = threading.Event()
-        self._ended = threading.Event()
-
-    def stop(self) -> None:
-        """Hand the job back; another worker goes on."""
-        self._stop_it.set()
-
-    def run(self) -> None:
-        """Coordinate to the job's end, or until stopped."""
-        beating = threading.Thread(target=self._beat, daemon=True)
-        beating.start()
-        tasks = self._with.tasks
-        try:
-            self._with.coordinate(self._job, self._stop_it)
-            done = not self._stop_it.is_set()
-        except Exception:
-            # As with a task: whatever it is, this worker goes on, and another one may know better.
-            done = False
-        finally:
-            self._ended.set()
-            beating.join()
-        with suppress(MrError):
-            if done:
-                tasks.acknowledge(self._message)
-            else:
-                tasks.release(self._message, 0 if self._stop_it.is_set() else self._with.backoff_s)
-
-    def _beat(self) -> None:
-        while not self._ended.wait(self._with.heartbeat_s):
-            try:
-                self._extend(self._message)
-            except Abandoned:
-                self._stop_it.set()
-                return
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, MrError) else repr(error)
 
 
 def _lost_child(task: Task, attempt: str, text: str) -> Failure:

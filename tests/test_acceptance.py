@@ -111,13 +111,7 @@ def cluster(installed: Path, tmp_path: Path):
     """The environment of a cluster that the installed command runs on this machine."""
     pytest.importorskip("ministack", reason="ministack is not installed (extra [local-cluster])")
     environment = {**os.environ, "PYTHONPATH": str(installed), "HOME": str(tmp_path / "home")}
-    command = [
-        sys.executable,
-        installed / "bin" / "mr-telemetry",
-        "local-cluster",
-        "--workers",
-        "1",
-    ]
+    program = [sys.executable, installed / "bin" / "mr-telemetry"]
     with (tmp_path / "cluster.err").open("wb") as errors:
         running = subprocess.Popen(
             [*program, "local-cluster", "--workers", "1", "--dir", tmp_path / "cluster"],

@@ -7,7 +7,6 @@ import threading
 import time
 from dataclasses import replace
 
-import pytest
 from clusters import (  # noqa: F401 - fixtures
     SAME,
     HeldUp,
@@ -54,10 +53,9 @@ def map_tasks(rig, spec) -> int:
     return open_plan(rig.store, layout.plan_name(spec.job, "1-map")).tasks
 
 
-@pytest.mark.parametrize("job", ["every_hook", "combined"])
-def test_killed_workers_are_replaced(rig, job):
+def test_killed_workers_are_replaced(rig):
     """A child, a parent, and a whole worker killed with -9 in mid-task cost retries only."""
-    spec = rig.plan(job, pause_s=0.12)
+    spec = rig.plan(pause_s=0.12)
     workers = [rig.worker(*LEASE) for _ in range(3)]
     running = rig.coordinate(spec)
     wait_until(lambda: rig.committed(spec) >= 3, "the third commit")
@@ -72,7 +70,7 @@ def test_killed_workers_are_replaced(rig, job):
     with rig.serve(lease_s=3):
         report = running.report
 
-    rig.check_same(spec, running.end, report, job)
+    rig.check_same(spec, running.end, report, "every_hook")
     wait_until(lambda: gone(second), "the end of the orphan")
     assert workers[0].poll() is None
     assert workers[1].poll() == workers[2].poll() == -signal.SIGKILL
@@ -115,7 +113,7 @@ def test_a_message_that_comes_when_its_lease_is_over(rig):
 
 def test_a_worker_that_wakes_up_when_the_job_has_ended(rig):
     """A worker that was stopped while others did its task finds that nobody needs it."""
-    spec = rig.plan(pause_s=0.1, hang_limit=2.0)
+    spec = rig.plan(pause_s=0.1)
     zombie = rig.worker(*LEASE)
     running = rig.coordinate(spec)
     wait_until(lambda: rig.committed(spec) >= 1, "the first commit")
@@ -142,12 +140,14 @@ def test_a_worker_that_wakes_up_when_the_job_has_ended(rig):
 
 def test_a_worker_that_is_stopped_for_a_while(rig):
     """A worker that stands still longer than its process may, but not than its lease, goes on."""
-    spec = rig.plan(pause_s=0.3, hang_limit=2.0, request={"limit_blocks": 3})
+    spec = rig.plan(pause_s=0.3, hang_limit=5.0, request={"limit_blocks": 3})
     worker = rig.worker()
     running = rig.coordinate(spec)
     wait_until(lambda: rig.committed(spec) >= 1, "the first commit")
     freeze(rig, [worker])
-    time.sleep(2.5)
+    time.sleep(5.5)
+    worker.send_signal(signal.SIGCONT)
+    time.sleep(0.5)
     os.killpg(worker.pid, signal.SIGCONT)
 
     assert running.end.state is EndState.DONE

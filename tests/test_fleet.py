@@ -47,7 +47,6 @@ def test_a_sign_comes_back_as_it_was_given(store):
 
     assert fleet == [other, SIGN]
     assert capacity(fleet) == 6
-    assert capacity([SIGN, replace(other, leaving=True)]) == 4
 
 
 def test_who_was_not_heard_of_for_long_is_dead_and_then_forgotten(store):

@@ -34,7 +34,8 @@ from mr.tasks import Event, TaskState, decode_task
 folder, tree, tasks_wanted, reducers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 store = DirectoryStore(folder, durable=False)
 settings = load_settings({"reducers": str(reducers)})
-request = Request(load_analysis("os_distribution"), "os_distribution", [tree], max_bad_records="100%")
+analysis = load_analysis("os_distribution")
+request = Request(analysis, "os_distribution", [tree], max_bad_records="100%")
 spec, _ = prepare_job(request, settings, store)
 name = layout.plan_name(spec.job, "1-map")
 line = next(open_plan(store, name).lines())
@@ -51,7 +52,8 @@ def work():
             most = max(most, tasks.waiting())
             task = decode_task(message.body)
             spans = [Span(n * 100, 100) for n in range(reducers)] if task.is_map else [Span(0, 0)]
-            places = [BadRecord("a block's path of some length, as they are", n, "not JSON") for n in range(20)]
+            path = "a block's path of some length, as they are"
+            places = [BadRecord(path, n, "not JSON") for n in range(20)]
             tally = Tally(1, 100, 80, 1000, 10_000, {"not JSON": 20}, places if task.is_map else [])
             tally.counters = {"seen": 80}
             write_commit(store, task.job, Commit(task.id, "a" * 32, spans, tally, pairs=80))
@@ -62,7 +64,9 @@ threading.Thread(target=work, daemon=True).start()
 conduct = Conduct(store, tasks, events, Unheard(), window=100)
 end = conduct_job(conduct, spec)
 report = job_report(conduct, spec, end, 1.0)
+reduces = open_plan(store, layout.plan_name(spec.job, "1-reduce"))
 line = next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("VmHWM"))
+peak = int(line.split()[1]) * 1024
 print(json.dumps({
     "state": end.state.value,
     "tasks": report["tasks"],
@@ -71,8 +75,8 @@ print(json.dumps({
     "places": len(report["bad_record_places"]),
     "counters": report["counters"],
     "most_waiting": most,
-    "manifests": [len(l["runs"]) for l in open_plan(store, layout.plan_name(spec.job, "1-reduce")).lines()],
-    "peak_bytes": int(line.split()[1]) * 1024,
+    "manifests": [len(line["runs"]) for line in reduces.lines()],
+    "peak_bytes": peak,
 }))
 """
 

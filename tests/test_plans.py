@@ -42,7 +42,16 @@ def test_a_plan_gives_back_its_lines(store):
 
     assert plan.tasks == 3
     assert list(plan.lines()) == LINES
-    assert [read_line(store, NAME, *plan.span(number)) for number in range(3)] == LINES
+    assert [read_line(store, NAME, *plan.span(number), number) for number in range(3)] == LINES
+
+
+def test_a_line_is_of_one_task_only(store):
+    """The range of one task's line is nothing for another task: a message may lie."""
+    written(store)
+    plan = open_plan(store, NAME)
+
+    with pytest.raises(FormatError, match="are not the line of task 1"):
+        read_line(store, NAME, *plan.span(0), 1)
 
 
 def test_the_spans_of_lines_follow_each_other(store):
@@ -105,7 +114,7 @@ def test_a_plan_that_is_not_written_is_none(store):
 
     assert open_plan(store, NAME) is None
     with pytest.raises(ObjectMissing):
-        read_line(store, NAME, 0, 5)
+        read_line(store, NAME, 0, 5, 0)
 
 
 def test_a_range_that_is_no_line_is_refused(store):
@@ -117,8 +126,8 @@ def test_a_range_that_is_no_line_is_refused(store):
     for start in range(plan.span(2)[1]):
         for end in range(start, size + 2):
             if (start, end) not in spans:
-                with pytest.raises(FormatError, match="are not a line of a plan"):
-                    read_line(store, NAME, start, end)
+                with pytest.raises(FormatError, match="are not the line of task"):
+                    read_line(store, NAME, start, end, 0)
 
 
 def read_all(store, data):
@@ -168,9 +177,9 @@ def test_a_damaged_line_is_refused(store):
     """A line that is no JSON any more is a FormatError, by range and in passing."""
     bad = b"?" + written(store)[1:]
 
-    assert "are not a line of a plan" in str(read_all(store, bad))
+    assert "are not the line of task" in str(read_all(store, bad))
     with pytest.raises(FormatError):
-        read_line(store, NAME, *open_plan(store, NAME).span(0))
+        read_line(store, NAME, *open_plan(store, NAME).span(0), 0)
 
 
 def test_nesting_without_end_is_refused(store):
@@ -178,4 +187,4 @@ def test_nesting_without_end_is_refused(store):
     store.write(NAME, b"[" * 100_000 + b"\n")
 
     with pytest.raises(FormatError):
-        read_line(store, NAME, 0, 100_001)
+        read_line(store, NAME, 0, 100_001, 0)

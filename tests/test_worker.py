@@ -18,7 +18,7 @@ from mr.commits import Commit, committed_tasks, read_commit, read_failures, writ
 from mr.config import load_settings
 from mr.directory import DirectoryStore
 from mr.ends import End, EndState, write_end
-from mr.errors import LeaseLost, ObjectExists, StoreUnavailable
+from mr.errors import LeaseLost, ObjectExists, PlanAgain, QueueUnavailable, StoreUnavailable
 from mr.heartbeat import alive, is_alive
 from mr.job import conduct_job, run_stages
 from mr.jobs import remove_job
@@ -27,10 +27,11 @@ from mr.loading import load_analysis
 from mr.parts import read_result
 from mr.plans import open_plan
 from mr.runs import Span
-from mr.stages import Conduct
+from mr.stages import Conduct, run_stage
+from mr.surroundings import Surroundings, telling
 from mr.taskqueue import MemoryQueue
-from mr.tasks import Task
-from mr.worker import Surroundings, Worker, telling
+from mr.tasks import Event, Task, TaskState
+from mr.worker import Worker
 
 
 class Quiet:
@@ -448,3 +449,186 @@ def test_a_coordinator_that_missed_the_last_commits_still_publishes_all(jobs, tr
     placed = set(objects(DirectoryStore(spec.output), "shelves/"))
     assert len(written) > 5
     assert placed == written
+
+
+def lying(jobs, spec) -> list[Task]:
+    """Messages of a stranger who knows the job's id: each asks for what must not be done."""
+    first, second = map_tasks(jobs, spec)[:2]
+    return [
+        replace(second, start=first.start, end=first.end),  # another task's split, as its own
+        replace(first, end=second.end),  # two splits at once
+        replace(first, stage="1-reduce"),  # a stage that is not planned
+        replace(first, stage="1-publish"),
+        replace(first, bundle="0" * 64),  # other code
+    ]
+
+
+def test_a_message_that_lies_is_put_aside_and_never_counts(jobs, tree, tmp_path):
+    """Ranges, stages and digests that do not fit the job run nothing and fail nothing."""
+    spec, tasks = plan(jobs, tree), MemoryQueue()
+    lies = lying(jobs, spec)
+    tasks.send([task.encode() for task in lies])
+
+    serve(around(jobs, tasks, MemoryQueue(), tmp_path), lambda: len(tasks.dead) == len(lies))
+
+    assert {body for body, _ in tasks.dead} == {task.encode() for task in lies}
+    assert committed_tasks(jobs, spec.job) == set()
+    assert list(read_failures(jobs, spec.job)) == []
+
+
+def test_a_message_for_another_store_is_left_alone(jobs, tree, tmp_path):
+    """Workers of two stores that share a queue by mistake say so, and eat no message."""
+    spec, tasks, lines = plan(jobs, tree), MemoryQueue(), []
+    task = replace(map_tasks(jobs, spec)[0], store=layout.store_digest("s3://other/store"))
+    tasks.send([task.encode()])
+
+    surroundings = around(jobs, tasks, MemoryQueue(), tmp_path, log=lines.append)
+    serve(surroundings, lambda: lines)
+
+    assert lines[0].state == "trouble"
+    assert jobs.url in lines[0].text
+    assert tasks.waiting() == 1
+    assert tasks.dead == []
+    assert committed_tasks(jobs, spec.job) == set()
+
+
+def test_events_that_lie_do_not_stop_a_coordinator(jobs, tree, tmp_path):
+    """Commits that are not there, names that are no ids, nonsense: the job goes on."""
+    spec, events, ends = plan(jobs, tree), MemoryQueue(), []
+    last = map_tasks(jobs, spec)[-1]
+    events.send(
+        [
+            Event(spec.job, last.id, TaskState.COMMITTED).encode(),
+            Event(spec.job, "../x", TaskState.FAILED).encode(),
+            Event(spec.job, "1-map-9999999", TaskState.COMMITTED).encode(),
+            Event(spec.job, last.id, TaskState.FAILED, "x" * 300_000).encode(),
+            b"nonsense",
+        ]
+    )
+    tasks = MemoryQueue()
+    conduct = Conduct(jobs, tasks, events, Quiet(), window=8)
+    coordinator = threading.Thread(
+        target=lambda: ends.append(conduct_job(conduct, spec)), daemon=True
+    )
+    coordinator.start()
+    serve(around(jobs, tasks, events, tmp_path), lambda: not coordinator.is_alive(), workers=2)
+
+    assert ends == [End(EndState.DONE)]
+
+
+def test_a_queue_of_events_that_is_gone_costs_only_time(jobs, tree, tmp_path):
+    """Events are hints: without any the coordinator looks at the store."""
+    spec, tasks, ends = plan(jobs, tree), MemoryQueue(), []
+
+    class Gone(MemoryQueue):
+        """A queue that was deleted."""
+
+        def receive(self, **options):
+            raise QueueUnavailable("there is no such queue")
+
+    conduct = Conduct(jobs, tasks, Gone(), Quiet(), window=8, poll_s=0.02, rescan_s=0.1)
+    coordinator = threading.Thread(
+        target=lambda: ends.append(conduct_job(conduct, spec)), daemon=True
+    )
+    coordinator.start()
+    surroundings = around(jobs, tasks, MemoryQueue(), tmp_path)
+    serve(surroundings, lambda: not coordinator.is_alive(), workers=2)
+
+    assert ends == [End(EndState.DONE)]
+    assert any("no such queue" in text for text in conduct.observer.troubles)
+
+
+def test_an_outdated_plan_is_not_forgotten_by_a_retry(jobs, tree, tmp_path):
+    """A coordinator whose first word of it was lost says again that the plan is outdated."""
+    spec = plan(jobs, tree)
+    task = map_tasks(jobs, spec)[0]
+    write_commit(jobs, spec.job, Commit(task.id, "a" * 32, [], again="somebody was first."))
+    conduct = Conduct(jobs, MemoryQueue(), MemoryQueue(), Quiet(), window=8)
+
+    for _ in range(2):
+        with pytest.raises(PlanAgain, match="somebody was first"):
+            run_stage(conduct, spec, "1-map")
+
+
+def test_each_job_has_a_process_of_its_own(jobs, tree, tmp_path):
+    """What one job's code does to its process does not reach the next."""
+    first, second, tasks = plan(jobs, tree), plan(jobs, tree), MemoryQueue()
+    worker = Worker(around(jobs, tasks, MemoryQueue(), tmp_path), "w")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    pids = []
+    try:
+        for spec, number in ((first, 0), (first, 1), (second, 0)):
+            task = map_tasks(jobs, spec)[number]
+            tasks.send([task.encode()])
+            deadline = time.monotonic() + COMMAND_TIMEOUT_S / 2
+            while task.id not in committed_tasks(jobs, spec.job):
+                assert time.monotonic() < deadline, "the task was never committed"
+                time.sleep(0.01)
+            pids.append(worker.child_pid)
+    finally:
+        worker.stop()
+        thread.join()
+
+    assert pids[0] == pids[1] != pids[2]
+
+
+def test_what_the_analysis_started_ends_with_its_process(jobs, tree, tmp_path):
+    """A hanging process is ended with its own children."""
+    marker = tmp_path / "pid"
+    code = tmp_path / "starts.py"
+    code.write_text(
+        "import subprocess, time\n"
+        "from mr import Analysis\n"
+        "class Starts(Analysis):\n"
+        "    def map(self, record):\n"
+        "        child = subprocess.Popen(['sleep', '600'])\n"
+        f"        open({str(marker)!r}, 'w').write(str(child.pid))\n"
+        "        time.sleep(600)\n"
+    )
+    request = Request(load_analysis(str(code)), "starts", [str(tree.path)])
+    settings = replace(load_settings({"workers": "1"}), max_failures=1, hang_limit=0.5)
+    spec = prepare_job(request, settings, jobs)[0]
+
+    end, _ = conduct_and_serve(jobs, spec, MemoryQueue(), tmp_path)
+
+    assert end.state is EndState.FAILED
+    assert "no progress" in end.reason
+    state = Path(f"/proc/{marker.read_text()}/stat")
+    deadline = time.monotonic() + 10
+    while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.05)
+
+
+def test_a_worker_that_can_run_nothing_leaves_the_queue_to_others(jobs, tree, tmp_path):
+    """A full disk on one machine does not make it take every message at full speed."""
+    spec, lines = plan(jobs, tree), []
+
+    class Full(MemoryQueue):
+        """Counts how often it is asked."""
+
+        asked = 0
+
+        def receive(self, **options):
+            Full.asked += 1
+            return super().receive(**options)
+
+    class NoSpec(DirectoryStore):
+        """Does not answer when a worker looks at a task."""
+
+        def stat(self, name):
+            raise StoreUnavailable("no answer")
+
+    tasks = Full()
+    tasks.send([task.encode() for task in map_tasks(jobs, spec)])
+    surroundings = around(
+        NoSpec(jobs.url), tasks, MemoryQueue(), tmp_path, backoff_s=0.2, log=lines.append
+    )
+    begun = time.monotonic()
+    serve(surroundings, lambda: time.monotonic() - begun > 3)
+
+    # After 0.2, 0.4, 0.8 and 1.6 seconds: a few, not thousands.
+    assert 2 <= Full.asked <= 6
+    assert [line.state for line in lines] == ["trouble"] * len(lines)
+    assert lines

@@ -5,22 +5,32 @@ Every request that goes out is counted in `mr.metering.METER`.
 
 import os
 import threading
-from functools import lru_cache
+from collections import OrderedDict
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from mr import clock
 from mr.errors import UsageError
 from mr.metering import METER
 
 #: Connections of one client: a reducer reads 128 runs at once, and a few blocks are read ahead.
 CONNECTIONS = 160
-#: Seconds to wait for a connection, and for the next byte of an answer.
-CONNECT_S, READ_S = 10, 60
-#: Tries of one request; the waits between them grow (at most 20 s each, by botocore).
-ATTEMPTS = 8
+#: Seconds to wait for a connection, and for the next byte of an answer. SQS lets us wait for a
+#: message for 20 s, so the latter must be longer.
+CONNECT_S, READ_S = 5, 30
+#: Tries of one request. The waits between them are at most 1, 2, 4 and 8 s (by botocore): where
+#: nothing comes, one request takes 5 * (5 + 30) + 15 = 190 s at most. `mr.aws.objects` adds up how
+#: that stays below the time without progress after which a task is ended.
+ATTEMPTS = 5
+#: How a machine's metadata is asked for the credentials of its role: by boto3's own defaults once,
+#: for a second, which is too little where many processes start together.
+METADATA = {"metadata_service_timeout": 2, "metadata_service_num_attempts": 4}
+#: Clients that are kept.
+KEPT = 8
 
 _CONFIG = Config(
     # Adaptive: after SlowDown or throttling the client sends less for a while.
@@ -36,29 +46,57 @@ _CONFIG = Config(
 )
 
 _lock = threading.Lock()
+_clients: OrderedDict[tuple, Any] = OrderedDict()
 
 
 def client(service: str) -> Any:
     """The client of "s3" or "sqs", for any thread; another one once the environment has changed.
 
+    One that has found no credentials is for its caller alone: the next caller's looks again.
     Raises UsageError where there are no usable settings (no region, an unknown profile).
     """
-    settings = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
+    key = (service, *sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
     with _lock:  # making one is not safe among threads
-        return _client(service, settings)
+        made = _clients.get(key) or _make(service)
+        if _has_credentials(made):
+            _clients[key] = made
+            _clients.move_to_end(key)
+            if len(_clients) > KEPT:
+                _clients.popitem(last=False)
+        return made
 
 
-@lru_cache(maxsize=8)
-def _client(service: str, settings: tuple[tuple[str, str], ...]) -> Any:
+def _make(service: str) -> Any:
     try:
-        made = boto3.session.Session().client(service, config=_CONFIG)
+        session = boto3.session.Session(botocore_session=_session())
+        made = session.client(service, config=_CONFIG)
     except (BotoCoreError, ValueError) as error:
         raise UsageError(
             f"{service.upper()} cannot be reached: {str(error).rstrip('.')}. Set it up as for the "
             "AWS command line (AWS_DEFAULT_REGION, AWS_PROFILE, ~/.aws/config)."
         ) from None
     made.meta.events.register(f"before-send.{service}", _count)
+    made.meta.events.register(f"after-call.{service}", _learn_time)
     return made
+
+
+def _session() -> botocore.session.Session:
+    """The settings of the environment and its files, with METADATA where they say nothing of it."""
+    session = botocore.session.Session()
+    in_file = session.get_scoped_config()
+    for name, value in METADATA.items():
+        if name not in in_file and f"AWS_{name.upper()}" not in os.environ:
+            session.set_config_variable(name, value)
+    return session
+
+
+def _has_credentials(made: Any) -> bool:
+    # To ask the session would be to look for them once more.
+    return made._request_signer._credentials is not None
+
+
+def _learn_time(http_response: Any, **_: Any) -> None:
+    clock.learn(http_response.headers.get("date"))
 
 
 def _count(event_name: str, **_: Any) -> None:

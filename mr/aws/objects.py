@@ -2,7 +2,8 @@
 
 import io
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http.client import IncompleteRead as ShortChunk
 from typing import Any
@@ -18,6 +19,7 @@ from mr.errors import (
     ObjectExists,
     ObjectMissing,
     ShortRead,
+    StoreUnavailable,
 )
 
 #: Bytes of an object that is written by one request, and of each of the first parts of a larger.
@@ -32,6 +34,12 @@ PIECE_BYTES = 256 * 1024
 READ_PAUSES = (0.1, 0.5, 2.0, 5.0, 10.0)
 #: Seconds before a write is tried again that met another one of the same object.
 CONFLICT_PAUSES = (0.05, 0.1, 0.3, 1.0, 3.0)
+#: Seconds after which neither is tried again, however few tries there were. Somebody may end us
+#: when nothing has moved for ten minutes, and would take the fault for ours. One request takes 190 s
+#: at most (see `mr.aws.clients`). A read whose last request begins just in time, and whose body
+#: brings nothing for another 30 s: 180 + 190 + 30 = 400 s. A write, with the look at whose the
+#: object is: 180 + 190 + 190 = 560 s.
+SILENT_S = 180.0
 
 #: The metadata that says who wrote an object.
 WRITER = "writer"
@@ -61,10 +69,39 @@ def tag_of(answer: dict) -> str:
     return answer["ETag"].strip('"')
 
 
+class Patience:
+    """How long something is tried again: after each of some pauses, for SILENT_S seconds in all."""
+
+    def __init__(
+        self,
+        pauses: Iterable[float],
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._pauses = iter(pauses)
+        self._sleep = sleep
+        self._clock = clock
+        self._end = clock() + SILENT_S
+        #: Whether the time is over, not the tries.
+        self.is_late = False
+
+    def wait(self) -> bool:
+        """Pause before the next try; False, at once, if there is to be none."""
+        pause = next(self._pauses, None)
+        if pause is None:
+            return False
+        if self._clock() + pause > self._end:
+            self.is_late = True
+            return False
+        self._sleep(pause)
+        return True
+
+
 class ObjectReader(io.RawIOBase):
     """The bytes [position, end) of an object, fetched anew from where a connection broke.
 
-    `fetch(position, end, tag)` gives the body of another answer, and raises ours.
+    `fetch(position, end, tag, patience)` gives the body of another answer, and raises ours; where
+    it tries again itself, that counts.
     """
 
     def __init__(
@@ -74,8 +111,9 @@ class ObjectReader(io.RawIOBase):
         position: int,
         end: int,
         tag: str,
-        fetch: Callable[[int, int, str], Any],
+        fetch: Callable[[int, int, str, Patience], Any],
         sleep: Callable[[float], None],
+        clock: Callable[[], float],
     ) -> None:
         self._body = body
         self._where = where
@@ -84,7 +122,7 @@ class ObjectReader(io.RawIOBase):
         self._tag = tag
         self._fetch = fetch
         self._sleep = sleep
-        self._pauses = iter(READ_PAUSES)
+        self._clock = clock
 
     def readable(self) -> bool:
         """Return True."""
@@ -111,12 +149,13 @@ class ObjectReader(io.RawIOBase):
     def _read(self, wanted: int) -> bytes:
         """Return some of the wanted bytes; none only at the end of the range."""
         wanted = min(wanted, self._end - self._position, PIECE_BYTES)
+        patience = Patience(READ_PAUSES, self._sleep, self._clock)
         while wanted:
             failure: Exception | None = None
             piece = b""
             try:
                 if self._body is None:
-                    self._body = self._fetch(self._position, self._end, self._tag)
+                    self._body = self._fetch(self._position, self._end, self._tag, patience)
                 piece = self._body.read(wanted)
             except ObjectMissing:
                 raise ObjectChanged(f"{self._where} was deleted while it was read") from None
@@ -124,24 +163,23 @@ class ObjectReader(io.RawIOBase):
                 failure = error
             if piece:
                 self._position += len(piece)
-                self._pauses = iter(READ_PAUSES)
                 if self._position == self._end:
                     self._let_go()
                 return piece
             self._let_go()
-            self._pause(failure)
+            if not patience.wait():
+                raise self._given_up(failure, patience) from failure
         return b""
 
-    def _pause(self, failure: Exception | None) -> None:
-        """Wait before the next request; raises when none of the last ones has brought a byte."""
-        pause = next(self._pauses, None)
-        if pause is not None:
-            self._sleep(pause)
-        elif failure is None or is_short(failure):
+    def _given_up(self, failure: Exception | None, patience: Patience) -> MrError:
+        """The error for requests one after the other that brought no byte."""
+        doing = f"cannot read {self._where}"
+        if patience.is_late:
+            return StoreUnavailable(f"{doing}: no byte came for {SILENT_S:.0f} s")
+        if failure is None or is_short(failure):
             left = self._end - self._position
-            raise ShortRead(f"{self._where} ended {left} bytes early") from failure
-        else:
-            raise explain(failure, f"cannot read {self._where}") from failure
+            return ShortRead(f"{self._where} ended {left} bytes early")
+        return explain(failure, doing)
 
     def _let_go(self) -> None:
         """Give the connection up; one whose answer was read to the end is used again."""
@@ -185,12 +223,14 @@ class Upload(io.RawIOBase):
         if_match: str | None = None,
         first_part: int = PART_BYTES,
         in_parts: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.failure: MrError | None = None
         self._s3 = s3
         self._object = {"Bucket": bucket, "Key": key}
         self._where = where
         self._sleep = sleep
+        self._clock = clock
         self._condition: dict[str, str] = {}
         if if_absent:
             self._condition["IfNoneMatch"] = "*"
@@ -280,7 +320,7 @@ class Upload(io.RawIOBase):
         repeated one is refused, although we have won: the object itself says who wrote it.
         """
         doubtful = False
-        pauses = iter(CONFLICT_PAUSES)
+        patience = Patience(CONFLICT_PAUSES, self._sleep, self._clock)
         while True:
             try:
                 return tag_of(write())
@@ -289,12 +329,10 @@ class Upload(io.RawIOBase):
                 doubtful = doubtful or was_retried(error)
                 if doubtful and (refused or met) and (tag := self._tag_if_ours()):
                     return tag
-                pause = next(pauses, None) if met else None
-                if pause is None:
+                if not (met and patience.wait()):
                     raise self._lost(error) if refused else self._explain(error) from error
             except FAILURES as error:
                 raise self._explain(error) from error
-            self._sleep(pause)
 
     def _tag_if_ours(self) -> str | None:
         """The object's tag, if this very write made it."""

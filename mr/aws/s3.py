@@ -20,6 +20,7 @@ from mr.aws.objects import (
     PART_BYTES,
     READ_PAUSES,
     ObjectReader,
+    Patience,
     Upload,
     changed,
     headers_for,
@@ -65,12 +66,14 @@ class S3Store(Store):
         part_bytes: int = PART_BYTES,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._place = Place(url)
         self.url = self._place.url
         self._part_bytes = part_bytes
         self._sleep = sleep
         self._clock = clock
+        self._monotonic = monotonic
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r})"
@@ -153,7 +156,7 @@ class S3Store(Store):
             if tag is not None and found.tag != tag:
                 raise changed(self._place.where(name))
             return io.BytesIO()
-        answer = self._get(name, start, end, tag)
+        answer = self._get(name, start, end, tag, self._patience())
         if answer is None:
             return io.BytesIO()
         end = min(answer["size"], answer["size"] if end is None else end)
@@ -161,18 +164,30 @@ class S3Store(Store):
             answer["Body"].close()
             return io.BytesIO()
 
-        def fetch(position: int, end: int, tag: str) -> Any:
-            again = self._get(name, position, end, tag)
+        def fetch(position: int, end: int, tag: str, patience: Patience) -> Any:
+            again = self._get(name, position, end, tag, patience)
             if again is None:
                 raise changed(self._place.where(name))
             return again["Body"]
 
         reader = ObjectReader(
-            answer["Body"], self._place.where(name), start, end, tag_of(answer), fetch, self._sleep
+            answer["Body"],
+            self._place.where(name),
+            start,
+            end,
+            tag_of(answer),
+            fetch,
+            self._sleep,
+            self._monotonic,
         )
         return io.BufferedReader(reader, min(BUFFER_BYTES, end - start))
 
-    def _get(self, name: str, start: int, end: int | None, tag: str | None) -> dict | None:
+    def _patience(self) -> Patience:
+        return Patience(READ_PAUSES, self._sleep, self._monotonic)
+
+    def _get(
+        self, name: str, start: int, end: int | None, tag: str | None, patience: Patience
+    ) -> dict | None:
         """Return the answer with the bytes [start, end), and the object's whole "size" in it.
 
         None if the object has no bytes there.
@@ -184,7 +199,7 @@ class S3Store(Store):
         if tag is not None:
             asked["IfMatch"] = f'"{tag}"'
         try:
-            answer = self._get_object(asked)
+            answer = self._get_object(asked, patience)
         except FAILURES as error:
             if isinstance(error, ClientError):
                 if code_of(error) == "NoSuchKey":
@@ -204,19 +219,17 @@ class S3Store(Store):
         answer["size"] = int(got[2]) if got else answer["ContentLength"]
         return answer
 
-    def _get_object(self, asked: dict[str, Any]) -> dict:
+    def _get_object(self, asked: dict[str, Any], patience: Patience) -> dict:
         """Ask, and ask again where the connection breaks within a refusal ("no such key").
 
         botocore reads that only after its retries, since the answers to this request are streams.
         """
-        for pause in READ_PAUSES:
+        while True:
             try:
                 return self._s3.get_object(**asked)
             except (HTTPError, OSError) as error:
-                if isinstance(error, BotoCoreError):
+                if isinstance(error, BotoCoreError) or not patience.wait():
                     raise
-                self._sleep(pause)
-        return self._s3.get_object(**asked)
 
     # Writing.
 
@@ -240,6 +253,7 @@ class S3Store(Store):
             self._place.where(name),
             self._sleep,
             first_part=self._part_bytes,
+            clock=self._monotonic,
             **options,
         )
         try:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from mr.aws import clients
 from mr.aws.failures import FAILURES, code_of, explain, is_denied, shown
-from mr.errors import LeaseLost, QueueUnavailable, UsageError
+from mr.errors import FormatError, LeaseLost, QueueUnavailable, UsageError
 from mr.taskqueue import Message, TaskQueue
 
 #: A new queue keeps messages as long as SQS can, and lends them for five minutes by default.
@@ -81,7 +81,6 @@ class SqsQueue(TaskQueue):
         self._leases: dict[str, _Lease] = {}
         self._prune_at = PRUNE_AT
         self._dead: SqsQueue | None = None
-        self._dead_known = False
 
     @classmethod
     def open(
@@ -114,9 +113,13 @@ class SqsQueue(TaskQueue):
 
     @property
     def dead(self) -> "SqsQueue | None":
-        """The queue's dead-letter queue, None if it has none; asked for once."""
+        """The queue's dead-letter queue, None if it has none.
+
+        One that is found is remembered. That there is none is asked each time: of a new queue SQS
+        does not know it at once.
+        """
         with self._lock:
-            if self._dead_known:
+            if self._dead is not None:
                 return self._dead
         with self._asking("look up the dead-letter queue of"):
             answer = self._client.get_queue_attributes(
@@ -126,20 +129,23 @@ class SqsQueue(TaskQueue):
             target = json.loads(policy)["deadLetterTargetArn"] if policy else None
             url = _find(self._client, *reversed(target.split(":")[-2:])) if target else None
         with self._lock:
-            if not self._dead_known:
-                self._dead = SqsQueue(url, self._client, self._clock) if url else None
-                self._dead_known = True
+            if self._dead is None and url:
+                self._dead = SqsQueue(url, self._client, self._clock)
             return self._dead
 
     def send(self, bodies: Sequence[bytes]) -> None:
         """Add messages, in about this order.
 
-        When it raises, some of them may be in the queue. ValueError: one is over 256 KB.
+        When it raises, some of them may be in the queue. FormatError: one is over 256 KB, and none
+        was sent.
         """
         texts = [_encode(body) for body in bodies]
         longest = max(map(len, texts), default=0)
         if longest > BATCH_BYTES:
-            raise ValueError(f"a message of {longest} bytes is over the {BATCH_BYTES} of a queue")
+            raise FormatError(
+                f"cannot send to queue {self.name}: a message of {longest} bytes is over the "
+                f"{BATCH_BYTES} that it takes"
+            )
         for batch in _batches(texts):
             left = {str(number): text for number, text in enumerate(batch)}
             for attempt in range(TRIES):
@@ -236,13 +242,13 @@ class SqsQueue(TaskQueue):
     def dead_letter(self, message: Message, reason: str) -> None:
         """Put a message aside in the dead-letter queue, with the reason.
 
-        It is sent there first, so that it may be there twice but is never lost. Where there is no
-        dead-letter queue it is removed, and the reason lost.
+        It is sent there first, so that it may be there twice but is never lost. Where SQS says now
+        that there is no dead-letter queue it is removed, and the reason lost.
         """
         with self._lock:
             held = self._held(message, self._clock()) is not None
-        if held and self.dead is not None:
-            self.dead._send_dead(message.body, reason)
+        if held and (dead := self.dead) is not None:
+            dead._send_dead(message.body, reason)
         self.acknowledge(message)
 
     def waiting(self) -> int:
@@ -254,30 +260,8 @@ class SqsQueue(TaskQueue):
 
     def dead_letters_waiting(self) -> int:
         """Return about how many messages are in the dead-letter queue; 0 if there is none."""
-        return self.dead.waiting() if self.dead is not None else 0
-
-    def read_dead(self, most: int = 10) -> list[tuple[bytes, str]]:
-        """Return some dead letters (ten at most) as (body, reason), and leave them where they are.
-
-        The reason is "" where SQS itself, or somebody else, put a message aside.
-        """
-        if self.dead is None:
-            return []
-        with self.dead._asking("read"):
-            answer = self._client.receive_message(
-                QueueUrl=self.dead.url,
-                MaxNumberOfMessages=min(most, BATCH),
-                WaitTimeSeconds=1,  # so that all of SQS's machines are asked
-                VisibilityTimeout=1,
-                MessageAttributeNames=["reason"],
-            )
-        return [
-            (
-                _decode(given.get("Body", "")),
-                given.get("MessageAttributes", {}).get("reason", {}).get("StringValue", ""),
-            )
-            for given in answer.get("Messages", [])
-        ]
+        dead = self.dead
+        return dead.waiting() if dead is not None else 0
 
     def remove(self) -> None:
         """Delete the queue and what is in it, but not its dead-letter queue.

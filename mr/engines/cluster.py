@@ -5,7 +5,7 @@ any moment: what is done stands in the store.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -95,14 +95,19 @@ def submit_job(store: Store, queue: TaskQueue, spec: JobSpec) -> None:
     Raises JobFailed when there are workers, and none of them could run it.
     """
     check_fleet(spec, read_fleet(store))
-    queue.send([coordinate_task(spec.job, spec.bundle).encode()])
+    queue.send([coordinate_task(spec.job, spec.bundle, layout.store_digest(store.url)).encode()])
 
 
-def coordinate_here(store: Store, queue: TaskQueue, job: str, stop: threading.Event) -> None:
-    """Coordinate a submitted job in a worker, until it has ended or `stop` is set."""
+def coordinate_here(
+    store: Store, queue: TaskQueue, job: str, stop: threading.Event, tell: Callable[[str], None]
+) -> None:
+    """Coordinate a submitted job in a worker, until it has ended; trouble is told in words.
+
+    Raises Stopped when `stop` is set, and what `read_spec` and `run_on_cluster` raise.
+    """
     spec = read_spec(store, job)
     with alive(store, job):
-        run_on_cluster(store, queue, spec, Unheard(), stop=stop)
+        run_on_cluster(store, queue, spec, Unheard(tell), stop=stop)
 
 
 def fleet_size(store: Store) -> int:
@@ -111,7 +116,10 @@ def fleet_size(store: Store) -> int:
 
 
 class Unheard:
-    """An observer for a job that nobody watches: its logs and its report tell how it went."""
+    """An observer for a job that nobody watches: only trouble is told."""
+
+    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+        self._tell = tell
 
     def stage(self, name: str, tasks: int, done: int) -> None:
         """A stage begins."""
@@ -121,6 +129,7 @@ class Unheard:
 
     def trouble(self, text: str) -> None:
         """Something went wrong that does not end the job."""
+        self._tell(text)
 
     def running(self, attempts: Mapping[str, Running]) -> None:
         """These attempts are running."""

@@ -6,17 +6,20 @@ from typing import Any, TypeVar
 
 from mr import layout
 from mr.ends import End, EndState, read_end, tidy
-from mr.errors import JobFailed, JobInterrupted, RetryElsewhere
+from mr.errors import JobFailed, JobInterrupted, RetryElsewhere, UsageError
 from mr.job import conduct_job, recall
 from mr.report import job_report, read_report, write_report
 from mr.spec import JobSpec
-from mr.stages import Conduct
+from mr.stages import Conduct, Stopped
 from mr.store import Store
 
 T = TypeVar("T")
 
 #: How long to wait before a store or queue that did not answer is asked again.
 RETRY_S = 5.0
+#: Whoever has worked for so long before a failure has been answered in between: no request is
+#: repeated for longer.
+GOOD_S = 300.0
 
 
 def coordinate(
@@ -43,6 +46,11 @@ def coordinate(
         raise JobInterrupted(f"stopped; what is done is kept: {resumes} goes on.") from None
     except RetryElsewhere as error:
         raise JobFailed(
+            f"{str(error).rstrip('.')}. What is done is kept: {resumes} goes on once that is put "
+            "right."
+        ) from error
+    except UsageError as error:  # credentials that have expired, a bucket that is gone
+        raise UsageError(
             f"{str(error).rstrip('.')}. What is done is kept: {resumes} goes on once that is put "
             "right."
         ) from error
@@ -79,10 +87,12 @@ def _patiently(
         try:
             return do()
         except RetryElsewhere as error:
-            now = conduct.clock()
-            if now - began > patience_s:  # it went well for long enough
-                patient_until = now + patience_s
-            if now >= patient_until:
+            at = conduct.clock()
+            if at - began > GOOD_S:  # it went well meanwhile
+                patient_until = at + patience_s
+            if at >= patient_until:
                 raise
             conduct.tell_trouble(f"{str(error).rstrip('.')}; tried again.")
             sleep(RETRY_S)
+            if conduct.stop.is_set():
+                raise Stopped from None

@@ -13,8 +13,9 @@ from mr.scratch import cache_folder, scratch_folder, sweep_scratch
 from mr.spec import JobSpec
 from mr.stages import Conduct, Observer
 from mr.store import Store
+from mr.surroundings import Surroundings, telling
 from mr.taskqueue import MemoryQueue
-from mr.worker import Surroundings, Worker, telling
+from mr.worker import Worker
 
 #: Messages in the queue for each worker: enough that none waits for the coordinator.
 MESSAGES_PER_WORKER = 4
@@ -39,9 +40,7 @@ def run_here(
     store.sweep()
     sweep_scratch(scratch)
     with scratch_folder(scratch) as folder:
-        surroundings = Surroundings(
-            store, tasks, telling(events), folder, cache_folder() / "environments"
-        )
+        surroundings = Surroundings(store, tasks, telling(events), folder, cache_folder())
         with _workers(surroundings, workers, observer):
             return coordinate(conduct, spec)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 import socket
 import sys
 import threading
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mr import layout
+from mr.child import CODE
+from mr.clock import now
 from mr.compatibility import this_platform
 from mr.engines.cluster import coordinate_here
 from mr.errors import MrError
@@ -21,9 +24,10 @@ from mr.logs import JobLogs, LogLine
 from mr.queues import open_queue
 from mr.scratch import cache_folder, scratch_folder, sweep_scratch
 from mr.store import Store
+from mr.surroundings import HEARTBEAT_S, LEASE_S, Surroundings
 from mr.taskqueue import TaskQueue
 from mr.tasks import Event
-from mr.worker import HEARTBEAT_S, LEASE_S, Surroundings, Worker
+from mr.worker import Worker
 
 #: How long a worker waits for a message at a time: one request, whenever it is answered.
 POLL_S = 5.0
@@ -31,6 +35,10 @@ POLL_S = 5.0
 TICK_S = 0.5
 #: How long it takes that a job has no queue of events before that is asked anew.
 UNKNOWN_S = 60.0
+#: How long the code of a job is kept that nobody here works on.
+CODE_KEPT_S = 6 * 3600.0
+#: Jobs whose queues of events are remembered.
+QUEUES_KEPT = 256
 
 
 @dataclass(frozen=True)
@@ -76,13 +84,13 @@ def serve(
             tasks=queue,
             tell=EventSender(queue.name),
             folder=folder,
-            environments=cache_folder() / "environments",
+            environments=cache_folder(),
             lease_s=service.lease_s,
             heartbeat_s=min(HEARTBEAT_S, service.lease_s / 4),
             poll_s=POLL_S,
             platform=this_platform(None),
             log=log,
-            coordinate=lambda job, stop: coordinate_here(store, queue, job, stop),
+            coordinate=lambda job, stop, tell: coordinate_here(store, queue, job, stop, tell),
         )
         workers = [Worker(surroundings, f"{name}-{n}") for n in range(1, service.processes + 1)]
         threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
@@ -95,10 +103,10 @@ def serve(
                 stop.set()
 
             threading.Thread(target=watch, args=(on_notice, stop), daemon=True).start()
-        pulse = Pulse(store, name, workers, logs)
+        pulse = Pulse(store, name, workers, logs, folder / CODE)
+        pulse.start()
         try:
             while not stop.wait(TICK_S):
-                pulse.beat()
                 if service.idle_exit_s is not None and pulse.idle_s() > service.idle_exit_s:
                     break
         finally:
@@ -115,31 +123,40 @@ def worker_name() -> str:
     return layout.checked_id(f"{host or 'worker'}-{os.getpid()}-{secrets.token_hex(3)}")
 
 
-class Pulse:
-    """A worker process's signs of life and its logs, in the store."""
+class Pulse(threading.Thread):
+    """A worker process's signs of life and its logs, in the store; and tidying up on its disk.
 
-    def __init__(self, store: Store, name: str, workers: list[Worker], logs: JobLogs) -> None:
+    A store that does not answer is told later.
+    """
+
+    def __init__(
+        self, store: Store, name: str, workers: list[Worker], logs: JobLogs, code: Path
+    ) -> None:
+        super().__init__(daemon=True)
         self._store = store
         self._name = name
         self._workers = workers
         self._logs = logs
-        self._started = time.time()
+        self._code = code
+        self._since = now()
         self._platform = this_platform(None)
-        self._last = float("-inf")
+        self._ended = threading.Event()
 
-    def beat(self) -> None:
-        """Tell that we live, if it is time; a store that does not answer is told later."""
-        now = time.monotonic()
-        if now - self._last < SIGN_S:
-            return
-        self._last = now
-        with suppress(MrError):
-            write_sign(self._store, self._sign())
-        with suppress(MrError):
-            self._logs.flush()
+    def run(self) -> None:
+        """Tell that we live, until the end."""
+        while True:
+            with suppress(MrError):
+                write_sign(self._store, self._sign())
+            with suppress(MrError):
+                self._logs.flush()
+            forget_code(self._code)
+            if self._ended.wait(SIGN_S):
+                return
 
     def end(self) -> None:
         """Tell the last, and take the sign back."""
+        self._ended.set()
+        self.join()
         with suppress(MrError):
             self._logs.flush()
         with suppress(MrError):
@@ -157,14 +174,22 @@ class Pulse:
             worker=self._name,
             host=socket.gethostname(),
             pid=os.getpid(),
-            started=self._started,
-            time=time.time(),
+            started=self._since,
+            time=now(),
             processes=len(self._workers),
             platform=self._platform,
             running=[one for one in running if one is not None],
             committed=sum(worker.committed for worker in self._workers),
             dead_letters=sum(worker.dead_letters for worker in self._workers),
         )
+
+
+def forget_code(folder: Path, clock: Callable[[], float] = time.time) -> None:
+    """Remove what was fetched of jobs that nobody here has worked on for long."""
+    with suppress(OSError):
+        for job in folder.iterdir():
+            if job.stat().st_mtime < clock() - CODE_KEPT_S:
+                shutil.rmtree(job, ignore_errors=True)
 
 
 class EventSender:
@@ -193,6 +218,9 @@ class EventSender:
     def _find(self, job: str) -> TaskQueue | None:
         if job in self._queues or self._clock() - self._unknown.get(job, -UNKNOWN_S) < UNKNOWN_S:
             return self._queues.get(job)
+        if len(self._queues) + len(self._unknown) >= QUEUES_KEPT:
+            self._queues.clear()
+            self._unknown.clear()
         try:
             name = layout.events_queue(self._queue, job)
             self._queues[job] = open_queue(name, make=False, dead_letters=False)
