@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mr import items, layout, values
 from mr.analysis import Analysis
@@ -17,7 +17,14 @@ from mr.blocks import Block
 from mr.bundle import Bundle, load_bundle
 from mr.commits import Commit, read_commit
 from mr.coverage import unread_blocks
-from mr.errors import AnalysisError, FormatError, ObjectMissing, PlanAgain, WrongMessage
+from mr.errors import (
+    AnalysisError,
+    FormatError,
+    ObjectMissing,
+    PlanAgain,
+    RetryElsewhere,
+    WrongMessage,
+)
 from mr.items import Item
 from mr.mapping import (
     Position,
@@ -58,7 +65,12 @@ def read_job(store: Store, task: Task, folder: Path) -> Job:
     What it reads, and the source files that come with it, are kept in `folder`, which is the job's:
     all processes that share it fetch a job once.
     """
-    spec = read_spec(store, task.job)
+    try:
+        spec = read_spec(store, task.job)
+    except (
+        FormatError
+    ) as error:  # this package was replaced while its worker, which has read it, ran
+        raise RetryElsewhere(str(error)) from error
     data = _fetched(store, layout.bundle_name(task.job), folder / "bundle")
     prepared = _fetched(store, layout.prepared_name(task.job), folder / "prepared")
     return Job(spec, load_bundle(data, task.bundle, folder), values.decode(prepared))
@@ -274,7 +286,8 @@ def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> str:
             attempt.moved()
             yield item
 
-    said = analysis.publish(output, Commits(covered, unread_blocks(spec, covered), results))
+    commits = Commits(covered, unread_blocks(spec, covered), results, attempt.moved)
+    said = analysis.publish(output, commits)
     if not isinstance(said, str | None):
         raise AnalysisError(
             f"{type(analysis).__name__}.publish returned a {type(said).__name__}; it may return a "
@@ -282,8 +295,20 @@ def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> str:
         )
     if spec.document:
         with attempt.out.create(attempt.result) as out:
-            analysis.document(output, out)
+            analysis.document(output, _Moving(out, attempt.moved))
     return said or ""
+
+
+class _Moving:
+    """A file that shows with each write that the attempt goes on."""
+
+    def __init__(self, out: BinaryIO, moved: Callable[[], None]) -> None:
+        self._out = out
+        self._moved = moved
+
+    def write(self, data: bytes) -> int:
+        self._moved()
+        return self._out.write(data)
 
 
 def _results(

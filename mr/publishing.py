@@ -82,6 +82,10 @@ class UnreadBlock:
     dimensions: Dimensions | None
 
 
+def unwatched() -> None:
+    """Show nobody that it goes on."""
+
+
 @dataclass(frozen=True)
 class Commits:
     """What the job's tasks have done, as `publish` sees it."""
@@ -91,6 +95,9 @@ class Commits:
     #: The blocks of which nothing was read: they were missing, or could not be opened.
     unread: Sequence[UnreadBlock]
     _items: Callable[[], Iterable[Item]]
+    #: For a `publish` that takes long to call now and then: shows that it goes on, as reading
+    #: `results` does. What shows nothing for the job's hang limit is ended, and has failed.
+    moved: Callable[[], None] = unwatched
 
     def results(self) -> Iterator[tuple[Any, Any]]:
         """The pairs that the reduces yielded, by the key that each was given."""

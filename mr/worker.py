@@ -42,7 +42,7 @@ from mr.metering import METER
 from mr.processes import Child
 from mr.spec import JobSpec, read_spec
 from mr.store import Store
-from mr.submitted import SubmittedJob
+from mr.submitted import UNFIT_S, SubmittedJob
 from mr.surroundings import POLL_S, Lease, Surroundings
 from mr.taskqueue import Message
 from mr.tasks import Event, Task, TaskState, decode_task
@@ -430,7 +430,7 @@ class Worker:
         """Coordinate a job beside the tasks: it needs little, and must not keep them waiting."""
         self._submitted = [one for one in self._submitted if one.is_alive()]
         if self._with.coordinate is None or len(self._submitted) >= MOST_COORDINATED:
-            self._with.tasks.release(message, self._with.backoff_s)
+            self._with.tasks.release(message, UNFIT_S)
             return
         if self._with.store.stat(layout.spec_name(task.job)) is None:  # it was removed
             self._with.tasks.acknowledge(message)

@@ -25,7 +25,7 @@ from conftest import COMMAND_TIMEOUT_S, JOBS, Answer, run_command
 from mr import layout
 from mr.aws.emulator import make_bucket
 from mr.aws.s3 import S3Store
-from mr.aws.sqs import SqsQueue
+from mr.aws.sqs import BATCH, SqsQueue, _decode
 from mr.commits import committed_tasks, read_commit, read_failures
 from mr.config import load_settings
 from mr.directory import DirectoryStore
@@ -221,9 +221,9 @@ class Rig:
         return S3Store(self.environment["MR_TELEMETRY_STORE"])
 
     @property
-    def queue(self) -> SqsQueue:
+    def queue(self) -> "Readable":
         """Its queue."""
-        return SqsQueue.open(self.environment["MR_TELEMETRY_QUEUE"])
+        return Readable.open(self.environment["MR_TELEMETRY_QUEUE"])
 
     def plan(self, job: str = "every_hook", pause_s: float = 0.0, **settings: Any) -> JobSpec:
         """A planned job that pauses at each record; see the function."""
@@ -378,6 +378,37 @@ def rig_fixture(
     rig = Rig({**os.environ, **environment}, tmp_path, s3_tree, small_tree, quiet)
     yield rig
     rig.close()
+
+
+def read_dead(queue: SqsQueue, most: int = BATCH) -> list[tuple[bytes, str]]:
+    """Some dead letters (ten at most) as (body, reason), which are left where they are.
+
+    The reason is "" where SQS itself, or somebody else, put a message aside.
+    """
+    if queue.dead is None:
+        return []
+    answer = queue._client.receive_message(
+        QueueUrl=queue.dead.url,
+        MaxNumberOfMessages=most,
+        WaitTimeSeconds=1,  # so that all of SQS's machines are asked
+        VisibilityTimeout=1,
+        MessageAttributeNames=["reason"],
+    )
+    return [
+        (
+            _decode(given.get("Body", "")),
+            given.get("MessageAttributes", {}).get("reason", {}).get("StringValue", ""),
+        )
+        for given in answer.get("Messages", [])
+    ]
+
+
+class Readable(SqsQueue):
+    """Shows its dead letters."""
+
+    def read_dead(self) -> list[tuple[bytes, str]]:
+        """See the function."""
+        return read_dead(self)
 
 
 class Twice(SqsQueue):

@@ -5,14 +5,20 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
+from clusters import plan
 from conformance import Checked, check_published
 from conftest import COMMAND_TIMEOUT_S, JOBS, in_s3, run_command
 from published import payload, times, write_block, write_definitions
 from reference import by_system, every_hook
 
+from mr.cli import fetch
 from mr.directory import DirectoryStore
+from mr.ends import cancelled, write_end
+from mr.errors import JobFailed
 from mr.histograms import open as open_published
 from mr.stores import open_store
 
@@ -57,6 +63,33 @@ def test_a_submitted_job_is_done_by_workers_alone(cluster_command, tree):
     assert "0 messages in the queue" in short.out.decode()
     assert job in short.out.decode()
     assert job in cluster_command("jobs").out.decode()
+
+
+def test_who_waits_is_told_of_a_job_that_nobody_coordinates(tree, store, monkeypatch):
+    """Once, after a while, with how to go on; waiting goes on till the job has ended."""
+    jobs = DirectoryStore(store)
+    spec = plan(jobs, tree.path, "every_hook")
+    now, looks = 0.0, 0
+
+    def sleep(seconds):
+        nonlocal now, looks
+        now, looks = now + seconds, looks + 1
+        if looks == 100:
+            write_end(jobs, spec.job, cancelled("enough"))
+
+    clock = SimpleNamespace(sleep=sleep, monotonic=lambda: now)
+    monkeypatch.setattr(fetch, "time", clock)
+    told = []
+    monkeypatch.setattr(fetch.click, "echo", lambda text, **to: told.append((now, text, to)))
+    asked = ["--store", str(store), spec.job, "--wait"]
+    done = CliRunner().invoke(fetch.command, asked)
+
+    assert isinstance(done.exception, JobFailed)
+    assert "enough" in str(done.exception)
+    [(when, text, to)] = told
+    assert fetch.TELL_AFTER_S <= when <= fetch.TELL_AFTER_S + 2 * fetch.LOOK_S
+    assert f"`mr-telemetry resume {spec.job}`" in text
+    assert to == {"err": True}
 
 
 def test_logs_reach_the_store(cluster_command, tree):

@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conformance import check_published
@@ -15,15 +16,18 @@ from hypothesis import strategies as st
 from mr.analyses.histograms import Histograms
 from published import content, payload, times, versions, write_definitions
 
+from mr import attempts, inline
+from mr.attempts import Attempt
 from mr.blocks import BlockList
 from mr.directory import DirectoryStore
 from mr.errors import AnalysisError, FormatError, PlanAgain, StoreUnavailable, UsageError
+from mr.histograms import swapping
 from mr.histograms.filters import FilterTree, escaped, path_id, tree_paths, unescaped
 from mr.histograms.placing import Place, place_of
 from mr.histograms.swapping import remove_old, swap, write_root_lists
 from mr.histograms.updates import plan_update
 from mr.inline import Manner, run_inline
-from mr.publishing import InputBlocks
+from mr.publishing import Commits, InputBlocks
 from mr.schema import load_schema
 from mr.testing import ping
 
@@ -163,6 +167,101 @@ def test_an_update_that_others_have_built_on_is_done(tmp_path):
 
     assert versions(tmp_path / "out") == live
     assert live["nightly/22"] > folder
+
+
+class Watched(DirectoryStore):
+    """Counts requests since the last sign of going on, as if each took long."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, durable=False)
+        self.quiet = self.quietest = 0
+        self.deleted: list[int] = []
+        self._batch = False
+
+    def moved(self) -> None:
+        """A sign of going on."""
+        self.quiet = 0
+
+    def _ask(self) -> None:
+        self.quiet += 1
+        self.quietest = max(self.quiet, self.quietest)
+
+    def list(self, prefix=""):
+        """Ask, and list."""
+        self._ask()
+        return super().list(prefix)
+
+    def open(self, name, **options):
+        """Ask, and open."""
+        self._ask()
+        return super().open(name, **options)
+
+    def stat(self, name):
+        """Ask, and look."""
+        self._ask()
+        return super().stat(name)
+
+    def create(self, name, **conditions):
+        """Ask, and write."""
+        self._ask()
+        return super().create(name, **conditions)
+
+    def delete(self, name):
+        """Delete; a request if it is not one of many."""
+        if not self._batch:
+            self._ask()
+            self.deleted.append(1)
+        super().delete(name)
+
+    def delete_all(self, names):
+        """Ask, and delete."""
+        self._ask()
+        names = list(names)
+        self.deleted.append(len(names))
+        self._batch = True
+        super().delete_all(names)
+        self._batch = False
+
+
+def test_publishing_shows_that_it_goes_on(tmp_path, monkeypatch):
+    """However much there is to write and to delete, few requests pass without a sign."""
+    monkeypatch.setattr(swapping, "BATCH", 4)
+    store = Watched(tmp_path / "out")
+    records = [record(n, appUpdateChannel=name) for n, name in enumerate(("a", "b", "c", "d"))]
+    publish(store, records, tmp_path)
+    old = [folder for _, folder in sorted(versions(tmp_path / "out").items())]
+    files = [sum(1 for _ in store.list(f"{folder}/")) for folder in old]
+
+    def commits(*given):
+        store.quiet = store.quietest = 0
+        store.deleted.clear()
+        return Commits(*given, moved=store.moved)
+
+    monkeypatch.setattr(inline, "Commits", commits)
+    publish(store, records, tmp_path, rebuild=True, keep=0)
+
+    assert [
+        folder for folder in old if (tmp_path / "out" / folder / "coverage.json").exists()
+    ] == []
+    assert sum(store.deleted) == sum(files)
+    assert len(store.deleted) == sum(-(-number // 4) for number in files)
+    assert store.quietest <= 8
+
+
+def test_a_task_that_publishes_goes_on(tmp_path, monkeypatch):
+    """What the analysis shows of its publishing is the attempt's progress."""
+    monkeypatch.setattr(attempts, "unread_blocks", lambda *_: [])
+    spec = SimpleNamespace(output=str(tmp_path), document=False)
+    attempt = Attempt(None, SimpleNamespace(spec=spec), None, "a", tmp_path)
+
+    class Publishes:
+        def publish(self, output, commits):
+            commits.moved()
+            commits.moved()
+
+    attempts._publish(attempt, Publishes(), {"coverage": {}})
+
+    assert attempt.position.moves == 2
 
 
 def test_folder_names_rise_even_if_the_clock_does_not(tmp_path):

@@ -16,12 +16,14 @@ from botocore.retries.bucket import TokenBucket
 from botocore.retries.standard import ExponentialBackoff
 from contracts import ODD_NAMES, StoreContract, kill, names, start_python
 from faulty import Fault, Rates, faulty
+from urllib3.exceptions import ProtocolError
 
 import mr.aws.s3
-from mr.aws.clients import client
+from mr.aws.clients import READ_S, client
 from mr.aws.emulator import free_port
 from mr.aws.objects import CONFLICT_PAUSES, READ_PAUSES, headers_for, part_bytes
 from mr.aws.s3 import S3Store
+from mr.config import Settings
 from mr.errors import (
     BadName,
     ObjectChanged,
@@ -381,6 +383,88 @@ def test_no_byte_comes(proxy, behind, kind, expected):
         store.read("a")
 
     assert sorted(set(waited)) == sorted(READ_PAUSES)
+
+
+class SlowTime:
+    """A clock on which each request takes as long as one may, and each pause what it says."""
+
+    REQUEST_S = 190.0
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        """Return the time in seconds."""
+        return self.now_s
+
+    def sleep(self, seconds):
+        """Let time pass."""
+        self.now_s += seconds
+
+    def ask(self, **_):
+        """Let a request take its time."""
+        self.now_s += self.REQUEST_S
+
+
+@pytest.fixture
+def slow():
+    """Return a clock, and a function that lets a store go by it."""
+    slow_time, events = SlowTime(), []
+
+    def slowed(store):
+        events.append(client("s3").meta.events)
+        events[-1].register("before-send.s3", slow_time.ask)
+        return S3Store(store.url, sleep=slow_time.sleep, monotonic=slow_time)
+
+    yield slow_time, slowed
+    for one in events:
+        one.unregister("before-send.s3", slow_time.ask)
+
+
+#: Seconds without progress after which a task is ended.
+HANG_S = Settings().hang_limit
+
+
+def test_slow_answers_without_bodies(proxy, behind, slow):
+    """A reader tells of S3 before its task would be ended as one that hangs."""
+    slow_time, slowed = slow
+    behind.write("a", DATA)
+    proxy.faults += [Fault("cut", 100_000)] + [Fault("cut")] * (len(READ_PAUSES) + 1)
+
+    with slowed(behind).open("a") as reader:
+        reader.read(10)
+        begun = slow_time.now_s
+        with pytest.raises(StoreUnavailable, match=f"{behind.url}/a: no byte came for 180 s"):
+            reader.read()
+
+    assert slow_time.now_s - begun + READ_S < HANG_S
+
+
+def test_slow_refusals_that_break(near, slow, monkeypatch):
+    """So does one that is opening an object, and one that is opening it anew."""
+    slow_time, slowed = slow
+
+    def breaks(**_):
+        slow_time.ask()
+        raise ProtocolError("Connection broken")
+
+    monkeypatch.setattr(client("s3"), "get_object", breaks)
+    with pytest.raises(StoreUnavailable, match=f"cannot read {near.url}/a"):
+        slowed(near).open("a")
+
+    assert slow_time.now_s < HANG_S
+
+
+def test_slow_conflicts(near, fake, slow):
+    """So does a writer that meets others."""
+    slow_time, slowed = slow
+    store = slowed(near)
+    fake("PutObject", *[(409, "ConditionalRequestConflict")] * 6)
+
+    with pytest.raises(StoreUnavailable, match="at the same time"):
+        store.write("a", b"ours", if_absent=True)
+
+    assert slow_time.now_s + SlowTime.REQUEST_S < HANG_S
 
 
 @pytest.mark.parametrize("change", ["replace", "delete"])

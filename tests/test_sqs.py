@@ -12,13 +12,14 @@ import boto3
 import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
+from clusters import read_dead
 from contracts import QueueContract, run_threads, take_all
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mr.aws import clients, sqs
 from mr.aws.sqs import SqsQueue
-from mr.errors import LeaseLost, QueueUnavailable, UsageError
+from mr.errors import FormatError, LeaseLost, QueueUnavailable, UsageError
 from mr.metering import METER
 from mr.queues import open_queue
 from mr.taskqueue import Message, TaskQueue
@@ -167,7 +168,7 @@ def test_a_new_queue_without_dead_letters(raw, name):
     assert "RedrivePolicy" not in attributes(raw, queue.url)
     assert attributes(raw, queue.url)["ApproximateNumberOfMessagesNotVisible"] == "0"
     assert queue.waiting() == queue.dead_letters_waiting() == 0
-    assert queue.read_dead() == []
+    assert read_dead(queue) == []
     with pytest.raises(UsageError, match="there is no queue"):
         open_queue(f"{name}-dead", make=False)
 
@@ -389,7 +390,7 @@ def test_bodies_of_strangers(opened, raw):
     for message in messages:
         opened.dead_letter(message, "a stranger's")
     assert opened.dead_letters_waiting() == len(STRANGE)
-    assert sorted(body for body, _ in opened.read_dead()) == sorted(t.encode() for t in STRANGE)
+    assert sorted(body for body, _ in read_dead(opened)) == sorted(t.encode() for t in STRANGE)
 
 
 def test_a_strangers_largest_message(opened, raw):
@@ -400,7 +401,7 @@ def test_a_strangers_largest_message(opened, raw):
 
     opened.dead_letter(message, "why")
 
-    assert opened.read_dead() == [(text.encode(), "")]
+    assert read_dead(opened) == [(text.encode(), "")]
 
 
 # Requests
@@ -439,8 +440,8 @@ def test_large_batches(opened):
 
 
 def test_too_large(opened):
-    """One message that is too large is the caller's mistake, and none is sent."""
-    with pytest.raises(ValueError, match="262144"):
+    """One message that is too large is refused in a sentence of ours, and none is sent."""
+    with pytest.raises(FormatError, match=f"cannot send to queue {opened.name}: .*262144"):
         opened.send([b"one", b"x" * (256 * 1024 + 1)])
 
     assert opened.waiting() == 0
@@ -475,12 +476,12 @@ def test_dead_letters_and_reasons(opened):
 
     assert opened.waiting() == 0
     assert opened.dead_letters_waiting() == 2
-    assert sorted(opened.read_dead()) == [
+    assert sorted(read_dead(opened)) == [
         (b"one", "not � a � message\n1 é"),
         (b"\xfftwo", "not � a � message\n1 é"),
     ]
     time.sleep(1.2)  # they were only read, and are there again
-    assert len(opened.read_dead(1)) == 1
+    assert len(read_dead(opened, 1)) == 1
 
 
 @pytest.mark.parametrize("reason", ["", "é" * 10_000])
@@ -491,7 +492,7 @@ def test_long_and_empty_reasons(opened, reason):
 
     opened.dead_letter(message, reason)
 
-    assert opened.read_dead() == [(b"one", reason[:512])]
+    assert read_dead(opened) == [(b"one", reason[:512])]
 
 
 # What AWS answers, and the servers here do not
@@ -729,9 +730,8 @@ def test_refused_entries_are_sent_again(stubbed, aws, no_pause):
         aws.send([b"body-0"])
 
 
-def test_a_dead_letter_is_sent_before_it_is_removed(stubbed, aws):
-    """A dead letter that cannot be kept stays in the queue, and can be put aside again."""
-    [message] = lend(stubbed, aws)
+def expect_look_up(stubbed):
+    """Expect that the dead-letter queue is looked up, and found."""
     policy = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:x", "maxReceiveCount": 9}
     stubbed.add_response(
         "get_queue_attributes", {"Attributes": {"RedrivePolicy": json.dumps(policy)}}
@@ -741,10 +741,10 @@ def test_a_dead_letter_is_sent_before_it_is_removed(stubbed, aws):
         {"QueueUrl": "https://dead/x"},
         {"QueueName": "x", "QueueOwnerAWSAccountId": "123456789012"},
     )
-    stubbed.add_client_error("send_message", "RequestThrottled", "slower", 400)
-    with pytest.raises(QueueUnavailable, match="slower"):
-        aws.dead_letter(message, "why")
 
+
+def expect_dead_letter(stubbed):
+    """Expect that "r" is put aside, and removed then."""
     wanted = {
         "QueueUrl": "https://dead/x",
         "MessageBody": "one",
@@ -752,7 +752,32 @@ def test_a_dead_letter_is_sent_before_it_is_removed(stubbed, aws):
     }
     stubbed.add_response("send_message", {}, wanted)
     stubbed.add_response("delete_message", {}, {"QueueUrl": URL, "ReceiptHandle": "r"})
+
+
+def test_a_dead_letter_is_sent_before_it_is_removed(stubbed, aws):
+    """A dead letter that cannot be kept stays in the queue, and can be put aside again."""
+    [message] = lend(stubbed, aws)
+    expect_look_up(stubbed)
+    stubbed.add_client_error("send_message", "RequestThrottled", "slower", 400)
+    with pytest.raises(QueueUnavailable, match="slower"):
+        aws.dead_letter(message, "why")
+
+    expect_dead_letter(stubbed)
     aws.dead_letter(message, "why")
+
+
+def test_a_dead_letter_queue_that_is_not_known_at_once(stubbed, aws):
+    """SQS does not know at once what a new queue is like: nothing is removed for that."""
+    [message] = lend(stubbed, aws)
+    stubbed.add_response("get_queue_attributes", {})
+    assert aws.dead is None
+
+    expect_look_up(stubbed)
+    expect_dead_letter(stubbed)
+    aws.dead_letter(message, "why")
+
+    # One that was found is asked for no more.
+    assert aws.dead.url == "https://dead/x"
 
 
 SECRET = "FwoGZXIvYXdzEXAMPLE"

@@ -632,3 +632,34 @@ def test_a_worker_that_can_run_nothing_leaves_the_queue_to_others(jobs, tree, tm
     assert 2 <= Full.asked <= 6
     assert [line.state for line in lines] == ["trouble"] * len(lines)
     assert lines
+
+
+def test_a_package_replaced_under_a_worker_counts_nothing(jobs, tree, tmp_path):
+    """A process that reads another version than its parent cannot run here: no fault of the job."""
+    spec, tasks, told = plan(jobs, tree), MemoryQueue(), []
+    first, second = map_tasks(jobs, spec)[:2]
+    surroundings = replace(
+        around(jobs, tasks, MemoryQueue(), tmp_path, backoff_s=60.0), tell=told.append
+    )
+    worker = Worker(surroundings, "w")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        tasks.send([first.encode()])
+        deadline = time.monotonic() + COMMAND_TIMEOUT_S / 2
+        while first.id not in committed_tasks(jobs, spec.job):
+            assert time.monotonic() < deadline, "the task was never committed"
+            time.sleep(0.01)
+        jobs.write(layout.spec_name(spec.job), msgspec.json.encode(replace(spec, version=99)))
+        os.kill(worker.child_pid, signal.SIGKILL)
+        os.waitid(os.P_PID, worker.child_pid, os.WEXITED | os.WNOWAIT)
+        tasks.send([second.encode()])
+        while not any(event.state is TaskState.LOST for event in told):
+            assert time.monotonic() < deadline, "nothing was told"
+            time.sleep(0.01)
+    finally:
+        worker.stop()
+        thread.join()
+
+    assert "another version" in told[-1].text
+    assert list(read_failures(jobs, spec.job)) == []

@@ -34,8 +34,8 @@ PIECE_BYTES = 256 * 1024
 READ_PAUSES = (0.1, 0.5, 2.0, 5.0, 10.0)
 #: Seconds before a write is tried again that met another one of the same object.
 CONFLICT_PAUSES = (0.05, 0.1, 0.3, 1.0, 3.0)
-#: Seconds after which neither is tried again, however few tries there were. Somebody may end us
-#: when nothing has moved for ten minutes, and would take the fault for ours. One request takes 190 s
+#: Seconds after which neither is tried again, however few tries there were. A task that has not
+#: moved for ten minutes is ended, and S3's fault would count as its own. One request takes 190 s
 #: at most (see `mr.aws.clients`). A read whose last request begins just in time, and whose body
 #: brings nothing for another 30 s: 180 + 190 + 30 = 400 s. A write, with the look at whose the
 #: object is: 180 + 190 + 190 = 560 s.

@@ -1,8 +1,17 @@
 """`mr-telemetry fetch`."""
 
+import time
+from typing import TYPE_CHECKING
+
 import click
 
 from mr.cli.options import queue_option, store_option
+
+if TYPE_CHECKING:
+    from mr.store import Store
+
+#: Seconds between two looks, and after which a job that nobody coordinates is told of.
+LOOK_S, TELL_AFTER_S = 2.0, 60.0
 
 
 @click.command("fetch")
@@ -24,8 +33,6 @@ def command(
     **options,
 ) -> None:
     """Get the result of JOB, which has ended, to a file here."""
-    import time
-
     from mr.cli.outcome import Output, finish
     from mr.config import load_settings
     from mr.ends import EndState, read_end
@@ -35,13 +42,12 @@ def command(
     from mr.scratch import scratch_root
     from mr.stores import open_store
 
-    #: Seconds between two looks.
-    look_s = 2.0
     settings = load_settings(options)
     store = open_store(settings.store)
     spec = find_job(store, job)
     target = Output(output, format_, report, publishes=bool(spec.output))
     target.check_for(spec)
+    watch = _Watch(store, spec.job)
     while True:
         end = read_end(store, spec.job)
         found = read_report(store, spec.job)
@@ -54,5 +60,36 @@ def command(
                 f"job {spec.job} has no result yet: `mr-telemetry status {spec.job}` tells how it "
                 "stands, and --wait waits for its end."
             )
-        time.sleep(look_s)
+        watch.look()
+        time.sleep(LOOK_S)
     finish(store, scratch_root(store, settings.scratch), spec, end, found, target, quiet=quiet)
+
+
+class _Watch:
+    """Tells once that nobody has coordinated a job for a while: it shows as interrupted."""
+
+    def __init__(self, store: "Store", job: str) -> None:
+        self._store = store
+        self._job = job
+        self._told = False
+        #: When it was first seen so.
+        self._since: float | None = None
+
+    def look(self) -> None:
+        """Look at a job that has not ended."""
+        from mr.heartbeat import is_alive
+
+        # What `mr.jobs.job_status` tells, without its count of all commits.
+        if self._told or is_alive(self._store, self._job):
+            self._since = None
+            return
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since < TELL_AFTER_S:
+            return
+        self._told = True
+        click.echo(
+            f"mr-telemetry: job {self._job} is interrupted: nobody has coordinated it for "
+            f"{TELL_AFTER_S:.0f} s. `mr-telemetry resume {self._job}` goes on; still waiting.",
+            err=True,
+        )

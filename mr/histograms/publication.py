@@ -159,11 +159,11 @@ def publish(output: Store, plan: UpdatePlan, commits: Commits) -> str:
     for key, folder in plan.folders.items():
         measures = results[key]
         covered = measures.pop("")
-        finish_folder(output, folder, plan, measures, covered, unread[key])
+        finish_folder(output, folder, plan, measures, covered, unread[key], commits.moved)
         told.append(_told(key, folder.folder, measures, covered))
-    swap(output, plan)
-    write_root_lists(output, [block.key for block in commits.unread])
-    remove_old(output, plan)
+    swap(output, plan, commits.moved)
+    write_root_lists(output, [block.key for block in commits.unread], commits.moved)
+    remove_old(output, plan, commits.moved)
     covered = commits.report["blocks"]["covered"]
     if covered:
         told.append(f"Published already, so not read again: {counted(covered, 'block')}.")

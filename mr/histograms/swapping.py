@@ -1,7 +1,8 @@
 """Finishing an update: the folder's last files, the swap that makes it live, what is tidied up.
 
 Everything here may be repeated, and may stop anywhere: before the swap nobody sees the new folders,
-and after it what is left to do is done by whoever comes next.
+and after it what is left to do is done by whoever comes next. `moved` is called again and again, so
+that what takes long is not taken to hang.
 """
 
 import heapq
@@ -26,7 +27,11 @@ from mr.histograms.folders import (
     write_json,
 )
 from mr.histograms.updates import FolderPlan, UpdatePlan
+from mr.publishing import unwatched
 from mr.store import Store
+
+#: Objects that are deleted between two signs of going on: as many as S3 takes in one request.
+BATCH = 1_000
 
 
 def finish_folder(
@@ -36,6 +41,7 @@ def finish_folder(
     results: Mapping[str, Mapping[str, Any]],
     covered: Mapping[str, Any],
     unread: list[str],
+    moved: Callable[[], None] = unwatched,
 ) -> None:
     """Write what tells of all measures, and declare the folder complete.
 
@@ -46,6 +52,7 @@ def finish_folder(
     for file, part in (("histograms", "definition"), ("revisions", "revision")):
         content = {name: one[part] for name, one in published.items()}
         write_json(output, f"{folder.folder}/{file}.json", content)
+        moved()
     coverage = {
         "version": STATE_VERSION,
         "channel/version": folder.key,
@@ -59,7 +66,9 @@ def finish_folder(
         },
     }
     write_json(output, f"{folder.folder}/coverage.json", coverage)
+    moved()
     write_json(output, measures_name(folder.folder), sorted(results))
+    moved()
     info = FolderInfo(
         version=STATE_VERSION,
         key=folder.key,
@@ -70,18 +79,20 @@ def finish_folder(
         sample=plan.sample,
     )
     write_info(output, info)
+    moved()
 
 
 def _told(results: Mapping[str, Mapping[str, Any]], part: str) -> dict[str, str]:
     return {name: one[part] for name, one in sorted(results.items()) if one[part]}
 
 
-def swap(output: Store, plan: UpdatePlan) -> None:
+def swap(output: Store, plan: UpdatePlan, moved: Callable[[], None] = unwatched) -> None:
     """Make the new folders the live ones, all at once. Raises PlanAgain if another was first."""
     while True:
         live, tag = read_versions(output)
         changed = dict(live)
         for key, folder in plan.folders.items():
+            moved()
             if not _is_done(output, folder, live.get(key)):
                 if live.get(key) != folder.replaces:
                     raise PlanAgain(
@@ -96,6 +107,7 @@ def swap(output: Store, plan: UpdatePlan) -> None:
             return
         try:
             _write_versions(output, dict(sorted(changed.items())), tag)
+            moved()
             return
         except (ObjectChanged, ObjectExists):
             continue  # Somebody else's version was swapped meanwhile, or ours.
@@ -116,24 +128,36 @@ def _write_versions(output: Store, versions: dict[str, str], tag: str | None) ->
     output.write(VERSIONS, body_of(output, data), if_absent=tag is None, if_match=tag)
 
 
-def write_root_lists(output: Store, unread: Iterable[str]) -> None:
+def write_root_lists(
+    output: Store, unread: Iterable[str], moved: Callable[[], None] = unwatched
+) -> None:
     """Bring the lists at the root up to date: copies of what the live folders say.
 
     `unread` are keys of blocks of which nothing was read: they stay listed as missing until a
     live folder holds them.
     """
     missing = sorted(set(unread))
-    _rewrite(output, PROCESSED, lambda old: _processed(output))
-    _rewrite(
-        output,
-        MISSING,
-        lambda old: _without(_union([_lines(output, MISSING, old), missing]), _processed(output)),
-    )
+
+    def still_missing(tag: str | None) -> Iterator[str]:
+        old = _lines(output, MISSING, moved, tag)
+        return _without(_union([old, missing]), _processed(output, moved))
+
+    _rewrite(output, PROCESSED, lambda tag: _processed(output, moved), moved)
+    _rewrite(output, MISSING, still_missing, moved)
 
 
-def _rewrite(output: Store, name: str, lines: Callable[[str | None], Iterable[str]]) -> None:
-    """Replace a list, and again if another was quicker: theirs may know less than ours."""
+def _rewrite(
+    output: Store,
+    name: str,
+    lines: Callable[[str | None], Iterable[str]],
+    moved: Callable[[], None],
+) -> None:
+    """Replace a list, and again if another was quicker: theirs may know less than ours.
+
+    `lines` are given the tag of the list as it is, None where there is none.
+    """
     while True:
+        moved()
         entry = output.stat(name)
         tag = None if entry is None else entry.tag
         try:
@@ -145,12 +169,14 @@ def _rewrite(output: Store, name: str, lines: Callable[[str | None], Iterable[st
             continue
 
 
-def _processed(output: Store) -> Iterator[str]:
+def _processed(output: Store, moved: Callable[[], None]) -> Iterator[str]:
     live, _ = read_versions(output)
-    return _union(_lines(output, f"{folder}/{PROCESSED}") for folder in set(live.values()))
+    return _union(_lines(output, f"{folder}/{PROCESSED}", moved) for folder in set(live.values()))
 
 
-def _lines(output: Store, name: str, tag: str | None = None) -> Iterator[str]:
+def _lines(
+    output: Store, name: str, moved: Callable[[], None], tag: str | None = None
+) -> Iterator[str]:
     """Yield the lines of a list; one that is not there has none."""
     try:
         stream = output.open(name, tag=tag)
@@ -158,6 +184,7 @@ def _lines(output: Store, name: str, tag: str | None = None) -> Iterator[str]:
         return
     with stream:
         for line in stream:
+            moved()
             yield line.decode("utf-8").removesuffix("\n")
 
 
@@ -174,7 +201,7 @@ def _without(lines: Iterator[str], others: Iterator[str]) -> Iterator[str]:
             yield line
 
 
-def remove_old(output: Store, plan: UpdatePlan) -> None:
+def remove_old(output: Store, plan: UpdatePlan, moved: Callable[[], None] = unwatched) -> None:
     """Delete the folders that the new ones have made old, but for `plan.keep` of each version.
 
     Only folders that a live folder names as those that went before it.
@@ -185,11 +212,16 @@ def remove_old(output: Store, plan: UpdatePlan) -> None:
             continue
         old = []
         for earlier in folder.chain[plan.keep :]:
-            names = [entry.name for entry in output.list(f"{earlier}/")]
+            moved()
+            names = []
+            for entry in output.list(f"{earlier}/"):
+                names.append(entry.name)
+                moved()
             if not names:
                 break  # What went before it was removed before it.
             if earlier not in live.values():
                 old.append(names)
         for names in reversed(old):
-            for name in names:
-                output.delete(name)
+            for start in range(0, len(names), BATCH):
+                output.delete_all(names[start : start + BATCH])
+                moved()
