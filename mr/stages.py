@@ -102,7 +102,7 @@ class Conduct:
     tasks: TaskQueue
     events: TaskQueue
     observer: Observer
-    #: Messages of one job that are in the queue at a time; more if the fleet can take them.
+    #: Messages of one job that are in the queue at a time, where no fleet says how many it takes.
     window: int
     #: Who works, by their signs; None where the workers are in this process.
     fleet: Callable[[], list[Sign]] | None = None
@@ -163,6 +163,7 @@ class _Stage:
         self._plan = plan
         self._commits = conduct.commits.setdefault(name, {})
         self._sent = conduct.sent.setdefault(name, {})
+        self._window = conduct.window
         self._is_first = name == layout.stage_id(1, "map")
         self._tally = Tally()
         #: How many failures of each task we have looked at.
@@ -208,7 +209,7 @@ class _Stage:
 
     def _send_more(self) -> None:
         """Keep a few messages out for each worker, and no more: jobs share the queue."""
-        room = max(0, self._conduct.window - len(self._sent))
+        room = max(0, self._window - len(self._sent))
         numbers = list(itertools.islice(self._unsent, room))
         if numbers:
             self._send(numbers)
@@ -327,7 +328,7 @@ class _Stage:
             conduct.tell_trouble(str(error))
         if not fleet:
             conduct.tell_trouble("no worker is alive; start some with `mr-telemetry worker`.")
-        conduct.window = max(conduct.window, MESSAGES_PER_PROCESS * capacity(fleet))
+        self._window = MESSAGES_PER_PROCESS * capacity(fleet) or conduct.window
         running = {
             one.attempt: one for sign in fleet for one in sign.running if one.job == self._spec.job
         }

@@ -131,6 +131,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def signal_all(pid: int, number: int) -> None:
+    """Send a worker and the processes that run user code for it a signal."""
+    for one in (pid, *children(pid)):
+        with suppress(ProcessLookupError):
+            os.kill(one, number)
+
+
 def gone(pid: int) -> bool:
     """Whether a process has ended."""
     try:

@@ -16,6 +16,7 @@ from clusters import (  # noqa: F401 - fixtures
     quiet_fixture,
     rig_fixture,
     s3_tree_fixture,
+    signal_all,
     small_tree_fixture,
     wait_until,
 )
@@ -38,13 +39,13 @@ def freeze(rig, workers) -> None:
     scratch, deadline = rig.folder / "cache/mr-telemetry/scratch", time.monotonic() + 60
     while True:
         for worker in workers:
-            os.killpg(worker.pid, signal.SIGSTOP)
+            signal_all(worker.pid, signal.SIGSTOP)
         # Each attempt has a folder as long as it runs.
         if all(list(scratch.glob(f"*/*-{worker.pid}-*-1-*")) for worker in workers):
             return
         assert time.monotonic() < deadline, "the workers were never all at work"
         for worker in workers:
-            os.killpg(worker.pid, signal.SIGCONT)
+            signal_all(worker.pid, signal.SIGCONT)
         time.sleep(0.1)
 
 
@@ -63,9 +64,9 @@ def test_killed_workers_are_replaced(rig):
     (first,), (second,) = children(workers[0].pid), children(workers[1].pid)
     os.kill(first, signal.SIGKILL)
     workers[1].kill()
-    os.killpg(workers[2].pid, signal.SIGKILL)
-    for worker in workers[:2]:
-        os.killpg(worker.pid, signal.SIGCONT)
+    signal_all(workers[2].pid, signal.SIGKILL)
+    signal_all(workers[0].pid, signal.SIGCONT)
+    os.kill(second, signal.SIGCONT)
 
     with rig.serve(lease_s=3):
         report = running.report
@@ -122,7 +123,7 @@ def test_a_worker_that_wakes_up_when_the_job_has_ended(rig):
     with rig.serve(2, lease_s=3):
         rig.check_same(spec, running.end, running.report, "every_hook")
     before = rig.names("")
-    os.killpg(zombie.pid, signal.SIGCONT)
+    signal_all(zombie.pid, signal.SIGCONT)
     wait_until(
         lambda: '"state":"lost"' in zombie.log.read_text() or '"over"' in zombie.log.read_text(),
         "what became of the attempt",
@@ -148,7 +149,7 @@ def test_a_worker_that_is_stopped_for_a_while(rig):
     time.sleep(5.5)
     worker.send_signal(signal.SIGCONT)
     time.sleep(0.5)
-    os.killpg(worker.pid, signal.SIGCONT)
+    signal_all(worker.pid, signal.SIGCONT)
 
     assert running.end.state is EndState.DONE
     assert running.report["attempts"]["lost"] == 0
@@ -289,7 +290,7 @@ def test_workers_of_another_version_leave_a_job_to_others(rig, monkeypatch):
 
 def test_two_jobs_share_the_workers_and_an_idle_worker_leaves(rig, monkeypatch):
     """Neither of two jobs waits for the other's end; without work a worker goes by itself."""
-    monkeypatch.setattr(cluster, "LEAST_WINDOW", 3)
+    monkeypatch.setattr(cluster, "WINDOW", 3)
     first, second = rig.plan(), rig.plan("combined")
     coordinators = [rig.coordinate(first), rig.coordinate(second)]
     wait_until(lambda: rig.queue.waiting() == 6, "the messages of both")
@@ -326,7 +327,7 @@ def test_submitted_jobs_outlive_their_coordinator(rig):
         wait_until(lambda job=job: last_heartbeat(rig.store, job), "a coordinator")
         assert last_heartbeat(rig.store, job).pid == worker.pid
     wait_until(lambda: rig.committed(jobs[0]) >= 1, "a commit")
-    os.killpg(worker.pid, signal.SIGKILL)
+    signal_all(worker.pid, signal.SIGKILL)
     assert [read_end(rig.store, job) for job in jobs] == [None, None]
 
     with rig.serve(2, lease_s=3):

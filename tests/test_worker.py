@@ -15,10 +15,12 @@ from conftest import COMMAND_TIMEOUT_S, JOBS
 
 from mr import layout
 from mr.commits import Commit, committed_tasks, read_commit, read_failures, write_commit
+from mr.compatibility import Platform
 from mr.config import load_settings
 from mr.directory import DirectoryStore
 from mr.ends import End, EndState, write_end
 from mr.errors import LeaseLost, ObjectExists, PlanAgain, QueueUnavailable, StoreUnavailable
+from mr.fleet import Sign
 from mr.heartbeat import alive, is_alive
 from mr.job import conduct_job, run_stages
 from mr.jobs import remove_job
@@ -27,7 +29,7 @@ from mr.loading import load_analysis
 from mr.parts import read_result
 from mr.plans import open_plan
 from mr.runs import Span
-from mr.stages import Conduct, run_stage
+from mr.stages import Conduct, Stopped, run_stage
 from mr.surroundings import Surroundings, telling
 from mr.taskqueue import MemoryQueue
 from mr.tasks import Event, Task, TaskState
@@ -663,3 +665,22 @@ def test_a_package_replaced_under_a_worker_counts_nothing(jobs, tree, tmp_path):
 
     assert "another version" in told[-1].text
     assert list(read_failures(jobs, spec.job)) == []
+
+
+def test_a_job_keeps_a_few_messages_for_each_process_of_the_fleet(jobs, tree):
+    """So that jobs share the queue: many only while nobody is there to take them."""
+    sign = Sign("w-1", "h", 1, 0.0, 0.0, processes=1, platform=Platform())
+    sent = {}
+    for fleet in ((), (sign,)):
+        spec, tasks = plan(jobs, tree), MemoryQueue()
+        conduct = Conduct(jobs, tasks, MemoryQueue(), Quiet(), window=100, poll_s=0.01)
+        conduct.fleet = lambda fleet=fleet, spec=spec: [
+            replace(one, platform=spec.platform) for one in fleet
+        ]
+        threading.Timer(0.5, conduct.stop.set).start()
+        with pytest.raises(Stopped):
+            run_stage(conduct, spec, "1-map")
+        sent[len(fleet)] = tasks.waiting()
+
+    assert sent == {0: len(map_tasks(jobs, spec)), 1: 4}
+    assert sent[0] > 4

@@ -23,9 +23,9 @@ from mr.store import Store
 from mr.taskqueue import MemoryQueue, TaskQueue
 from mr.tasks import coordinate_task
 
-#: Messages of one job in the queue at a time, at least: so that a fleet that scales with the
-#: queue's length grows from nothing.
-LEAST_WINDOW = 100
+#: Messages of one job in the queue at a time while no worker is alive: so that a fleet that scales
+#: with the queue's length grows from nothing.
+WINDOW = 100
 #: How long one look for news takes (an answer comes as soon as there is any).
 POLL_S = 2.0
 #: How often the coordinator looks at the commits and at the workers' signs; and how often where it
@@ -56,7 +56,7 @@ def run_on_cluster(
             queue,
             events,
             observer,
-            window=LEAST_WINDOW,
+            window=WINDOW,
             fleet=lambda: read_fleet(store),
             poll_s=POLL_S,
             rescan_s=RESCAN_S if hears else RESCAN_DEAF_S,
