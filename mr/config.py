@@ -99,6 +99,8 @@ def parse_count(text: str, most: int = MOST) -> int:
 def _parse_store(text: str) -> str:
     if not text:
         raise UsageError("it is empty; name a folder for jobs.")
+    if re.match(r"[A-Za-z0-9]+:/(?!/)", text):
+        raise UsageError(f"{text!r} is neither a folder nor a URL; write s3://BUCKET/PREFIX.")
     return text if "://" in text else os.path.expanduser(text)
 
 

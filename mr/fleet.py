@@ -14,7 +14,7 @@ import msgspec
 
 from mr import clock, layout
 from mr.compatibility import Platform
-from mr.errors import FormatError, ObjectMissing
+from mr.errors import FormatError, ObjectMissing, ShortRead
 from mr.state import read_state
 from mr.store import Store
 
@@ -84,8 +84,8 @@ def read_fleet(store: Store, *, now: float | None = None) -> list[Sign]:
 
 def _read_signs(store: Store, names: Iterable[str]) -> Iterator[Sign]:
     def read(name: str) -> Sign | None:
-        # One that is just being taken back, or was written by another version.
-        with suppress(ObjectMissing, FormatError):
+        # One that is just being taken back, is damaged, or was written by another version.
+        with suppress(ObjectMissing, FormatError, ShortRead):
             return read_state(store, name, Sign)
         return None
 

@@ -248,7 +248,7 @@ class _Stage:
             self._failed[task] = number
             failures = list(read_failures(conduct.store, job, task))
             if is_hopeless(failures, self._spec.max_failures):
-                raise JobFailed(describe_failures(failures))
+                raise JobFailed(describe_failures(job, failures))
 
     def _take(self, tasks: Iterable[str]) -> None:
         """Learn of the commits of these tasks."""
@@ -305,10 +305,11 @@ class _Stage:
         conduct.attempts_lost += 1
         failures = list(read_failures(conduct.store, spec.job, event.task))
         if is_hopeless(failures, spec.max_failures):
-            raise JobFailed(describe_failures(failures))
+            raise JobFailed(describe_failures(spec.job, failures))
+        first_line = event.text.strip().partition("\n")[0]
         conduct.observer.trouble(
             f"task {event.task} failed ({len(failures)} of {spec.max_failures}): "
-            f"{event.text:.200}; it is tried again."
+            f"{first_line:.200}; it is tried again."
         )
 
     # The workers
@@ -390,12 +391,14 @@ def check_fleet(spec: JobSpec, fleet: Iterable[Sign]) -> None:
         )
 
 
-def describe_failures(failures: list[Failure]) -> str:
-    """Why a task failed: the user's own traceback and the place."""
+def describe_failures(job: str, failures: list[Failure]) -> str:
+    """Why a task failed: the user's own traceback and the place, and how to see it again."""
     last = failures[-1]
     times = "once" if len(failures) == 1 else f"{len(failures)} times"
     text = f"the analysis failed {times} at {last.where}: {last.error}"
-    return f"{text}\n\n{last.traceback.rstrip()}" if last.traceback else text
+    if last.traceback:
+        text += f"\n\n{last.traceback.rstrip()}"
+    return f"{text}\n\n`mr-telemetry replay {job} {last.task}` runs that task again, here."
 
 
 def stop_early(spec: JobSpec, tally: Tally) -> None:

@@ -44,8 +44,8 @@ class Standing:
     #: Counted failures, and the first of them in words.
     failures: int
     failures_shown: list[str]
-    #: Live workers, and the attempts that they are at, of this job.
-    workers: int
+    #: Live workers (None where there is no cluster), and the attempts of this job they are at.
+    workers: int | None
     running: list[Running] = field(default_factory=list)
     #: Messages that nobody holds in the cluster's queue and in its dead-letter queue, of all jobs;
     #: None where no queue is known.
@@ -70,7 +70,7 @@ def job_standing(store: Store, spec: JobSpec, queue: "SqsQueue | None" = None) -
             f"{failure.task} at {failure.where}: {failure.error}"
             for failure in failures[:FAILURES_SHOWN]
         ],
-        workers=len(fleet),
+        workers=len(fleet) if store.is_remote else None,
         running=[one for sign in fleet for one in sign.running if one.job == spec.job],
         messages=None if queue is None else queue.waiting(),
         dead_letters=None if queue is None else queue.dead_letters_waiting(),
@@ -110,7 +110,7 @@ def standing_text(standing: Standing, *, now: float | None = None) -> str:
         f"{one.raw_bytes / 1e6:,.1f} MB"
         for one in sorted(standing.running, key=lambda one: one.task)
     ]
-    if standing.workers:
+    if standing.workers is not None:
         lines.append(f"  {counted(standing.workers, 'worker')} alive")
     if standing.messages is not None:
         lines.append(

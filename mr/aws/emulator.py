@@ -1,7 +1,9 @@
 """S3 and SQS on this machine: a server process on loopback, for tutorials and tests."""
 
+import ctypes
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +25,8 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+#: See prctl(2).
+_PR_SET_PDEATHSIG = 1
 #: Seconds until it must answer, and until it must have ended.
 START_S, STOP_S = 30.0, 10.0
 
@@ -67,6 +71,8 @@ def start_emulator(folder: Path, port: int) -> subprocess.Popen:
             "pip install 'mr-telemetry[local-cluster]'"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    if _answers(f"http://{HOST}:{port}"):
+        raise UsageError(f"port {port} is in use; name another, or none for any that is free.")
     environment = {
         **os.environ,
         "BIND_HOST": HOST,
@@ -87,6 +93,7 @@ def start_emulator(folder: Path, port: int) -> subprocess.Popen:
             stdout=out,
             stderr=out,
             start_new_session=True,  # Ctrl-C is for us to hand on, in our order
+            preexec_fn=end_with_parent,
         )
     deadline = time.monotonic() + START_S
     while not _answers(f"http://{HOST}:{port}"):
@@ -96,6 +103,12 @@ def start_emulator(folder: Path, port: int) -> subprocess.Popen:
             raise UsageError(f"the S3 and SQS server did not start on port {port}; see {log}.")
         time.sleep(0.05)
     return process
+
+
+def end_with_parent() -> None:
+    """Let this process, just started, be told to stop when its parent is killed (on Linux)."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def make_bucket(url: str, bucket: str) -> None:

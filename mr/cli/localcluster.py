@@ -22,6 +22,8 @@ def command(workers: str | None, folder: str | None, port: int | None) -> None:
     from mr.engines.onemachine import local_cluster
 
     settings = load_settings({"workers": workers})
+    # A terminal that is closed is Ctrl-C too.
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
     with ExitStack() as stack:
         place = Path(folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="mr-")))
         cluster = stack.enter_context(local_cluster(place.absolute(), settings.workers, port=port))

@@ -17,6 +17,7 @@ def command(analysis: str, output: str, format_: str | None, **options) -> None:
     from mr.engines.choice import choose_engine, open_cluster_queue
     from mr.engines.cluster import submit_job
     from mr.errors import UsageError
+    from mr.fleet import read_fleet
     from mr.launch import prepare_job
 
     asked = read_request(analysis, output, format_, None, options)
@@ -30,4 +31,8 @@ def command(analysis: str, output: str, format_: str | None, **options) -> None:
     spec, _ = prepare_job(asked.request, engine.settings, engine.store)
     submit_job(engine.store, open_cluster_queue(engine.settings, engine.store), spec)
     click.echo(introduction(engine.store, spec), err=True)
+    if not read_fleet(engine.store):
+        click.echo(
+            "mr-telemetry: no worker is alive; start some with `mr-telemetry worker`.", err=True
+        )
     click.echo(spec.job)

@@ -17,19 +17,22 @@ def command(processes: str | None, idle_exit: str | None, **options) -> None:
     SIGTERM, Ctrl-C and a notice that EC2 takes this spot machine away all let it leave at once;
     what it was at is done by another worker. A line of JSON for each task goes to standard error.
     """
+    import os
     import signal
     import sys
     import threading
     from pathlib import Path
 
     from mr.aws.spot import watch_spot
-    from mr.config import load_settings, parse_duration, parse_named
+    from mr.config import load_settings, parse_count, parse_duration, parse_named
     from mr.engines.choice import open_cluster_queue
     from mr.engines.serving import Service, serve
     from mr.logs import LogLine
     from mr.scratch import scratch_root
     from mr.stores import open_store
 
+    if processes is not None:
+        parse_named("--processes", parse_count, processes)
     settings = load_settings({**options, "workers": processes})
     store = open_store(settings.store)
     queue = open_cluster_queue(settings, store)
@@ -51,4 +54,7 @@ def command(processes: str | None, idle_exit: str | None, **options) -> None:
     click.echo(
         f"Working on {queue.name} for {store.url}, {service.processes} tasks at a time.", err=True
     )
-    serve(store, queue, service, stop=stop, show=show, watch=watch_spot)
+    if not serve(store, queue, service, stop=stop, show=show, watch=watch_spot):
+        click.echo("mr-telemetry: left without an answer of the store or the queue.", err=True)
+        sys.stderr.flush()
+        os._exit(0)  # threads that still wait for one would keep us

@@ -1,5 +1,6 @@
 """A cluster on this machine: the servers and some workers, each a process; stops clean."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mr.aws.emulator import emulator, make_bucket, settings_for
+from mr.aws.emulator import emulator, end_with_parent, make_bucket, settings_for
+from mr.errors import UsageError
 
 BUCKET = "mr-telemetry"
 QUEUE = "mr-telemetry"
@@ -38,6 +40,7 @@ def local_cluster(
     start.
     """
     with ExitStack() as stack:
+        stack.enter_context(_alone(folder))
         url = stack.enter_context(emulator(folder, port))
         make_bucket(url, BUCKET)
         settings = {
@@ -50,6 +53,20 @@ def local_cluster(
         for number in range(1, workers + 1):
             running.append(start_worker(folder / f"worker-{number}.log", settings, options))
         yield LocalCluster(settings, running)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder, in which two servers would spoil each other's files. Raises UsageError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{folder} is in use by another local cluster; stop it, or name another --dir."
+            ) from None
+        yield
 
 
 def start_worker(
@@ -65,6 +82,7 @@ def start_worker(
             stdout=out,
             stderr=out,
             start_new_session=True,  # Ctrl-C is for us to hand on, in our order
+            preexec_fn=end_with_parent,
         )
 
 

@@ -31,6 +31,8 @@ from mr.worker import Worker
 
 #: How long a worker waits for a message at a time: one request, whenever it is answered.
 POLL_S = 5.0
+#: How long leaving may take: EC2 gives a spot machine two minutes.
+LEAVE_S = 75.0
 #: How often a worker looks whether it is to leave.
 TICK_S = 0.5
 #: How long it takes that a job has no queue of events before that is asked anew.
@@ -61,8 +63,10 @@ def serve(
     stop: threading.Event,
     show: Callable[[LogLine], None],
     watch: Callable[[Callable[[str], None], threading.Event], None] | None = None,
-) -> None:
+) -> bool:
     """Serve the queue until `stop` is set, or for want of work.
+
+    Returns whether everything was handed back in time; what was not comes back when its lease ends.
 
     `show` gets a line for each attempt. `watch(on_notice, stop)` runs in a thread, and calls
     `on_notice` when this machine is about to be taken away. What is being worked on at the end is
@@ -112,9 +116,18 @@ def serve(
         finally:
             for worker in workers:
                 worker.stop()
-            for thread in threads:
-                thread.join()
-            pulse.end()
+
+            def leave() -> None:
+                for thread in threads:
+                    thread.join()
+                pulse.end()
+
+            # A store or queue that does not answer must not keep us longer than a spot machine has.
+            leaving = threading.Thread(target=leave, daemon=True)
+            leaving.start()
+            leaving.join(LEAVE_S)
+            left = not leaving.is_alive()
+    return left
 
 
 def worker_name() -> str:
