@@ -33,3 +33,9 @@ def open_store(url: str) -> Store:
 def is_local(place: str) -> bool:
     """Whether a path or a URL names something on this machine."""
     return "://" not in place or place.lower().startswith("file:")
+
+
+def split_url(place: str) -> tuple[Store, str]:
+    """The store of the folder that one object or file lies in, and its name there."""
+    folder, _, name = place.rpartition("/")
+    return open_store(folder or ("/" if place.startswith("/") else ".")), name

@@ -95,6 +95,12 @@ class Task:
         return msgspec.json.encode(_Message(VERSION, self))
 
 
+def is_task_id(text: str) -> bool:
+    """Whether a text has the form of a task's id."""
+    stage, _, number = text.rpartition("-")
+    return bool(_STAGE.fullmatch(stage)) and len(number) == 7 and number.isdecimal()
+
+
 def coordinate_task(job: str, bundle: str, store: str) -> Task:
     """The task to coordinate a job; its byte range means nothing."""
     return Task(job, layout.COORDINATE, 0, 0, 1, bundle, store)

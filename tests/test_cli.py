@@ -227,6 +227,7 @@ MISTAKES = [
     ("run os_distribution TREE --engine cluster", "a cluster keeps its jobs in S3"),
     ("run os_distribution TREE --engine hadoop", "--engine: 'hadoop' is none of the engines"),
     ("run os_distribution TREE --store s3://x", "write s3://BUCKET/PREFIX"),
+    ("run os_distribution TREE --store s3:/b/x", "--store: 's3:/b/x' is neither a folder"),
     ("run os_distribution TREE --store list.json", "list.json is a file: a store is a directory"),
     ("run os_distribution --input-list nofile", "--input-list nofile: cannot be read"),
     ("run os_distribution --input-list latin.txt", "--input-list latin.txt", "UTF-8"),
@@ -976,3 +977,29 @@ def test_what_is_printed_last_is_seen(command, tree, tmp_path):
     lines = done.err.splitlines()
     assert sum(line.startswith("seen ") for line in lines) == tree.truth.written.good
     assert lines.count("reduced 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "found"),
+    [
+        ("from", "to", ["to/a", "to/b/c"]),
+        ("from/a", "to", ["to"]),
+        ("from/a", "to/", ["to/a"]),
+        ("from/b/c", "from", ["from/a", "from/b/c", "from/c"]),
+        ("from/b", "to/x", ["to/x/c"]),
+    ],
+)
+def test_copy_of_folders_and_files(command, tmp_path, source, target, found):
+    """A folder is copied with all that is in it; a file to a name, or into a folder."""
+    (tmp_path / "from/b").mkdir(parents=True)
+    (tmp_path / "from/a").write_bytes(b"1")
+    (tmp_path / "from/b/c").write_bytes(b"22")
+
+    done = command("copy", source, target)
+
+    assert done.code == 0, done.err
+    root = target.split("/")[0]
+    paths = [tmp_path / root] if (tmp_path / root).is_file() else (tmp_path / root).rglob("*")
+    names = sorted(p.relative_to(tmp_path).as_posix() for p in paths if p.is_file())
+    assert [name for name in names if not name.endswith("/lock")] == found
+    assert command("copy", "nowhere", target).code == 2

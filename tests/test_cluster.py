@@ -111,6 +111,7 @@ def test_logs_reach_the_store(cluster_command, tree):
     assert {line["state"] for line in lines} == {"committed"}
     assert any("hello from map" in text for line in maps for text in line["output"])
     shown = cluster_command("logs", job, maps[0]["task"])
+    assert "'1-map-7' is no task's id" in cluster_command("logs", job, "1-map-7").err
     assert "committed" in shown.out.decode()
     assert "hello from map" in shown.out.decode()
 
@@ -288,6 +289,7 @@ def test_modules_and_files_go_along(cluster_command, tree, tmp_path):
         (("--queue", "no/such:queue"), "queue"),
         (("--store", "s3://no-such-bucket-here/x"), "no-such-bucket-here"),
         (("--engine", "hadoop"), "none of the engines"),
+        (("-o", "s3://no-such-bucket-here/x.csv"), "no-such-bucket-here"),
     ],
 )
 def test_settings_that_go_ill_together_are_told(cluster_command, arguments, sentence):

@@ -24,10 +24,13 @@ def command(job: str, task: str | None, as_json: bool, **options) -> None:
     from mr.jobs import find_job
     from mr.logs import read_logs
     from mr.stores import open_store
+    from mr.tasks import is_task_id
 
     settings = load_settings(options)
     store = open_store(settings.store)
     spec = find_job(store, job)
+    if task is not None and not is_task_id(task):
+        raise UsageError(f"{task!r} is no task's id, as 1-map-0000007 is; `logs JOB` shows them.")
     shown = 0
     for shown, line in enumerate(read_logs(store, spec.job, task), 1):  # noqa: B007 - counts
         if as_json:

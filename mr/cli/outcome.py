@@ -41,7 +41,7 @@ from mr.results import (
 from mr.scratch import scratch_folder
 from mr.spec import JobSpec
 from mr.store import Store
-from mr.stores import open_store
+from mr.stores import open_store, split_url
 from mr.text import counted
 
 #: Endings of results that no block has, not even one of plain text.
@@ -130,7 +130,8 @@ class Output:
                 f"--output {self.place}: name a file or a folder of this machine by its path."
             )
         if self.is_url:
-            open_store(self.place)
+            target = open_store(self.place) if self.is_folder else split_url(self.place)[0]
+            next(iter(target.list()), None)  # a bucket that is not there says so now
         elif self.is_folder and Path(self.place).is_file():
             raise UsageError(
                 f"cannot write to {self.place.rstrip('/')}: it is a file; name a folder."
@@ -247,12 +248,6 @@ def write_result(store: Store, scratch: Path, spec: JobSpec, output: Output) -> 
                 write_items(items, name, file)
         else:
             write_file(items, output.place, name)
-
-
-def split_url(url: str) -> tuple[Store, str]:
-    """The store of the folder that an object lies in, and the object's name there."""
-    folder, _, name = url.rpartition("/")
-    return open_store(folder), name
 
 
 def write_document(store: Store, spec: JobSpec, output: Output) -> None:
