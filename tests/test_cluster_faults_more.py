@@ -274,7 +274,8 @@ def test_a_process_that_hangs(rig):
     }
     assert running.end.reason == (
         "the analysis failed 2 times at task 1-map-0000000: "
-        "no progress for 2 s, so its process was ended"
+        "no progress for 2 s, so its process was ended\n\n"
+        f"`mr-telemetry replay {spec.job} 1-map-0000000` runs that task again, here."
     )
     assert running.report["attempts"]["lost"] == 2
 
