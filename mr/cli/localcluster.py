@@ -27,13 +27,13 @@ def command(workers: str | None, folder: str | None, port: int | None) -> None:
     with ExitStack() as stack:
         place = Path(folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="mr-")))
         cluster = stack.enter_context(local_cluster(place.absolute(), settings.workers, port=port))
-        click.echo(cluster.exports(), nl=False)
-        click.echo(
-            f"A cluster with {len(cluster.workers)} workers is running; Ctrl-C stops it. The lines "
-            f"above let other terminals use it. Logs: {place}",
-            err=True,
-        )
         try:
+            click.echo(cluster.exports(), nl=False)
+            click.echo(
+                f"A cluster with {len(cluster.workers)} workers is running; Ctrl-C stops it. The "
+                f"lines above let other terminals use it. Logs: {place}",
+                err=True,
+            )
             while True:
                 signal.pause()
         except KeyboardInterrupt:
