@@ -171,8 +171,7 @@ def _entries(source: Input, selection: Schema) -> Iterator[Entry]:
         yield source.file
         return
     store = source.store
-    is_remote = getattr(store, "is_remote", False)
-    threads = REQUESTS if is_remote else 1
+    threads = REQUESTS if store.is_remote else 1
     builds = selection.allowed[selection.folders].spellings
     depth = selection.folders
     while builds is None and depth and selection.allowed[depth - 1].any:
@@ -184,7 +183,7 @@ def _entries(source: Input, selection: Schema) -> Iterator[Entry]:
         # A dot would end the build in a file's name, so none has one.
         whole = [build for build in builds if "." not in build]
         prefixes = (f"{prefix}{build}." for prefix in prefixes for build in whole)
-    elif is_remote:
+    elif store.is_remote:
         prefixes = yield from _fan_out(store, prefixes, selection.folders - depth)
     yield from interleave(store.list, prefixes, threads)
 
