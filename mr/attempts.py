@@ -26,6 +26,7 @@ from mr.errors import (
     WrongMessage,
 )
 from mr.items import Item
+from mr.kernel.ready import READY
 from mr.mapping import (
     Position,
     Sink,
@@ -191,9 +192,16 @@ def _feed(
     spec = attempt.job.spec
     if attempt.task.step == 1:
         blocks = line_blocks(line, spec)
+        size = sum(block.size for block in blocks)
         with read_ahead(_remote(blocks), open_planned) as open_block:
             map_blocks(
-                analysis, blocks, sink, attempt.position, open_block=open_block, sample=spec.sample
+                analysis,
+                blocks,
+                sink,
+                attempt.position,
+                open_block=open_block,
+                sample=spec.sample,
+                compiled=lambda: READY.functions(size),
             )
     else:
         _, runs = line_runs(line)

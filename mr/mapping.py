@@ -16,8 +16,10 @@ from mr.errors import (
     StoreUnavailable,
 )
 from mr.items import Item, Line, Pair, as_pair, as_pairs
+from mr.kernel.building import Functions
 from mr.lines import BlockAccount
 from mr.records import Chunk, Record, read_chunks, read_records
+from mr.skimming import Skimmer
 from mr.stores import open_store
 from mr.tally import PLACES_KEPT, BadBlock, BadRecord, Tally
 
@@ -62,12 +64,15 @@ class TaskBlock:
         position: Position,
         open_block: Callable[[Block], BinaryIO],
         sample: float | None,
+        functions: Functions | None = None,
     ) -> None:
         self._block = block
         self._open_block = open_block
         self._accounts: list[BlockAccount] = []
         self._position = position
         self._sample = sample
+        #: The compiled code, if there is any: it makes reading faster, and nothing else.
+        self._functions = functions
         self.key = block.key
         self.dimensions = block.dimensions
         #: Compressed bytes, the store that the block lies in, and its version there.
@@ -77,7 +82,9 @@ class TaskBlock:
         """The block's good records, one after the other."""
         position = self._position
         account = self._begin()
-        for record in read_records(self._block, self._open, account, sample=self._sample):
+        for record in read_records(
+            self._block, self._open, account, sample=self._sample, skimmer=self._skimmer()
+        ):
             position.line = record.line
             position.moves += 1
             yield record
@@ -85,11 +92,17 @@ class TaskBlock:
     def chunks(self) -> Iterator[Chunk]:
         """The same records, some megabytes at a time."""
         account = self._begin()
-        for chunk in read_chunks(self._block, self._open, account, sample=self._sample):
+        for chunk in read_chunks(
+            self._block, self._open, account, sample=self._sample, skimmer=self._skimmer()
+        ):
             if chunk.lines:
                 self._position.line = chunk.lines[0]
             self._position.moves += 1
             yield chunk
+
+    def _skimmer(self) -> Skimmer | None:
+        """One for each reading: it skims one chunk at a time."""
+        return None if self._functions is None else Skimmer(self._functions)
 
     def _begin(self) -> BlockAccount:
         """Open an account of its own for each reading, so that the block counts once."""
@@ -133,6 +146,7 @@ def map_blocks(
     *,
     open_block: Callable[[Block], BinaryIO] = open_planned,
     sample: float | None = None,
+    compiled: Callable[[], Functions | None] = lambda: None,
 ) -> None:
     """Run the analysis over the blocks of a split; the tally is in `position.tally`.
 
@@ -144,7 +158,7 @@ def map_blocks(
     tally = position.tally
     for block in blocks:
         position.block, position.line = block.path, 0
-        seen = TaskBlock(block, position, open_block, sample)
+        seen = TaskBlock(block, position, open_block, sample, compiled())
         try:
             _emit_all(analysis.map_block(seen), sink, where)
         except (ObjectMissing, ObjectChanged) as error:

@@ -6,7 +6,7 @@ import pytest
 import simdjson
 from reading import DIMENSIONS, LINES, block_of, on_turn, read
 
-from mr import records, validity
+from mr import records, scanned, validity
 from mr.lines import BlockAccount
 from mr.records import JsonObject, read_chunks, read_records
 from mr.validity import PARSED_LINE_BYTES
@@ -129,7 +129,7 @@ def test_a_huge_integer_is_only_built_when_it_is_asked_for(monkeypatch):
 @pytest.mark.parametrize("names_kept", [0, 2, 100])
 def test_a_scanned_record_is_a_mapping_like_any(monkeypatch, names_kept):
     """Whether or not the names fit into memory, access, order and length are those of a dict."""
-    monkeypatch.setattr(records, "NAMES_KEPT", names_kept)
+    monkeypatch.setattr(scanned, "NAMES_KEPT", names_kept)
     record = on_turn(SCANNED)
     assert list(record._root) == list(record.payload) == ["a", "n", "s", "t", "l"]
     assert len(record._root) == 5

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from reading import exact, on_turn, read
 
 from mr import validity
-from mr.records import JsonObject, Record, _ScannedObject
+from mr.records import JsonObject, Record
+from mr.scanned import ScannedObject
 from mr.validity import PARSED_LINE_BYTES, check_line, check_long_line, parse_plain
 
 #: Stands before and after a line under test.
@@ -36,7 +37,7 @@ def scanned(line: bytes) -> str | None:
 def looked_up(raw: bytes) -> object:
     """A record's JSON as item access to a long one gives it."""
     begin = raw.index(b"{")
-    return exact(JsonObject(Record("", raw, 1, None), (), _ScannedObject(raw, begin, len(raw))))
+    return exact(JsonObject(Record("", raw, 1, None), (), ScannedObject(raw, begin, len(raw))))
 
 
 def nested(levels: int, opening: bytes = b"[") -> bytes:

@@ -1,0 +1,251 @@
+"""Building the compiled code, and loading what was built.
+
+    kernel/<digest>.o       the object code for this processor, with its own digest before it
+    kernel/<digest>.lock    held by whoever builds it
+
+numba translates the code to LLVM's language, which takes seconds and much memory, so it happens in
+a process of its own, once for each release, LLVM and processor. What comes out needs nothing of
+Python or numba: loading it takes some 40 ms (importing numba alone would take 300).
+"""
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mr.kernel import layout
+from mr.scratch import cache_folder
+
+#: What the object code is made of.
+_SOURCES = ("code.py", "layout.py", "building.py")
+_DIGEST_BYTES = 32
+#: The names of the compiled functions in the object code, and what they may call beside each other.
+SKIM, GATHER = "mr_skim", "mr_gather"
+_OUTSIDE = {"log", "memset", "memcpy", "memmove"}
+
+#: The arrays that `gather` works on, in the order of its arguments: shape and type.
+GATHER_ARRAYS = {
+    "cursor": ((layout.CURSOR_COLUMNS,), "int64"),
+    "refused": ((layout.MOST_REFUSED, layout.REFUSED_COLUMNS), "int64"),
+    "stack": ((layout.DEPTH,), "uint8"),
+    "tokens": ((layout.TOKENS,), "int64"),
+    "powers": ((layout.MOST_DECIMALS + 1, 2), "uint64"),
+    "bounds": ((layout.SIMPLE_BUCKETS,), "int64"),
+    "pending": ((layout.MOST_PENDING, layout.PENDING_COLUMNS), "int64"),
+    "entries": ((layout.MOST_ENTRIES, layout.ENTRY_COLUMNS), "int64"),
+    "simple": ((layout.MOST_SIMPLE, 2), "int64"),
+    "used": ((layout.USED_COLUMNS,), "int64"),
+    "names": ((layout.MOST_NAMES, layout.NAME_COLUMNS), "int64"),
+    "slots": ((layout.NAME_SLOTS,), "int32"),
+    "arena": ((layout.ARENA_BYTES,), "uint8"),
+    "cells": ((layout.CELL_WORDS,), "int64"),
+    "rows": ((layout.MOST_ROWS,), "int64"),
+    "row_slots": ((layout.ROW_SLOTS,), "int32"),
+}
+
+#: Switches the compiled code off ("0"), or on for input of any size ("1").
+SWITCH = "MR_TELEMETRY_COMPILED"
+
+
+@dataclass(frozen=True)
+class Functions:
+    """The compiled functions as ctypes calls them; the arguments are those in `code`."""
+
+    skim: Any
+    gather: Any
+    #: Keeps the code in memory.
+    engine: Any
+
+
+# --- loading ---
+
+
+def load(folder: Path | None = None) -> Functions | None:
+    """The compiled functions; None where they were not built, or cannot be.
+
+    `folder` is where built code is kept, by default in the person's cache.
+    """
+    if os.environ.get(SWITCH) == "0":
+        return None
+    try:
+        import llvmlite.binding as llvm
+    except ImportError:
+        return None
+    code = _read(object_path(folder))
+    return None if code is None else _linked(llvm, code)
+
+
+def object_path(folder: Path | None = None) -> Path:
+    """Where the object code of this release is, for this processor. Needs llvmlite."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    features = llvm.get_host_cpu_features().flatten()
+    for fact in (llvmlite.__version__, platform.machine(), llvm.get_host_cpu_name(), features):
+        digest.update(b"\0" + fact.encode())
+    return (folder or cache_folder() / "kernel") / f"{digest.hexdigest()[:32]}.o"
+
+
+def _read(path: Path) -> bytes | None:
+    """Object code that is whole, and that nobody else could have written."""
+    try:
+        with path.open("rb") as file:
+            about, folder = os.fstat(file.fileno()), path.parent.stat()
+            data = file.read()
+    except OSError:
+        return None
+    is_ours = all(one.st_uid in (0, os.geteuid()) and not one.st_mode & 0o022
+                  for one in (about, folder))  # fmt: skip
+    digest, code = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    return code if is_ours and hashlib.sha256(code).digest() == digest else None
+
+
+def _linked(llvm: Any, code: bytes) -> Functions:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    pointer, size = ctypes.c_void_p, ctypes.c_int64
+    # The text is a bytes object, whose own memory is read.
+    skim = ctypes.CFUNCTYPE(
+        None, ctypes.c_char_p, size, pointer, size, pointer, size, pointer, pointer
+    )
+    gather = ctypes.CFUNCTYPE(None, ctypes.c_char_p, size, size, *[pointer] * len(GATHER_ARRAYS))
+    return Functions(
+        skim(engine.get_function_address(SKIM)), gather(engine.get_function_address(GATHER)), engine
+    )
+
+
+# --- building ---
+
+
+def build(folder: Path | None = None, *, timeout_seconds: float = 300) -> bool:
+    """Build the code if it was not yet; return whether it is there now.
+
+    Of several who ask at once one builds and the others wait.
+    """
+    try:
+        path = object_path(folder)
+    except ImportError:
+        return False
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(path.with_suffix(".lock")):
+        if _read(path) is None:
+            command = [sys.executable, "-m", "mr.kernel.building", str(path)]
+            with suppress(subprocess.SubprocessError):
+                subprocess.run(command, timeout=timeout_seconds, check=False)
+        return _read(path) is not None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write_object(path: Path) -> None:
+    """Compile, and write the object code. Raises ImportError without numba."""
+    code = _compiled()
+    unfinished = path.with_name(f"{path.name}-{os.getpid()}")
+    try:
+        unfinished.write_bytes(hashlib.sha256(code).digest() + code)
+        unfinished.chmod(0o600)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _compiled() -> bytes:
+    os.environ["NUMBA_DISABLE_INTEL_SVML"] = "1"  # Python's own logarithm, to the last bit
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly("")
+    for name, function in _entries().items():
+        # Division by zero gives no exception then; nothing else could, for bounds are not checked.
+        found = llvm.parse_assembly(function.inspect_llvm())
+        found.get_function(function.native_name).name = name
+        module.link_in(found)
+    # What nobody else can call, LLVM sees through: that no call fails, so no error is reported, and
+    # nothing of Python is needed.
+    for one in (*module.functions, *module.global_variables):
+        if not one.is_declaration and one.name not in (SKIM, GATHER):
+            one.linkage = "internal"
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        jit=True,
+    )
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(3))
+    passes.getModulePassManager().run(module, passes)
+    needed = {
+        one.name
+        for one in (*module.functions, *module.global_variables)
+        if one.is_declaration and not one.name.startswith("llvm.")
+    }
+    if needed - _OUTSIDE:
+        raise RuntimeError(f"the compiled code needs {sorted(needed - _OUTSIDE)}")
+    return machine.emit_object(module)
+
+
+def _entries() -> dict[str, Any]:
+    """The functions as C calls them, over pointers, still in LLVM's language."""
+    from numba import carray, cfunc, types
+
+    from mr.kernel import code
+
+    line_columns, member_columns = layout.LINE_COLUMNS, layout.MEMBER_COLUMNS
+    cursor_columns, depth = layout.CURSOR_COLUMNS, layout.DEPTH
+    shapes = tuple(shape for shape, _ in GATHER_ARRAYS.values())
+
+    def skim(text, size, lines, most_lines, members, most_members, stack, cursor):
+        code.skim(
+            carray(text, (size,)),
+            size,
+            carray(lines, (most_lines, line_columns)),
+            carray(members, (most_members, member_columns)),
+            carray(stack, (depth,)),
+            carray(cursor, (cursor_columns,)),
+        )
+
+    def gather(
+        text, size, block, cursor, refused, stack, tokens, powers, bounds, pending, entries,
+        simple, used, names, slots, arena, cells, rows, row_slots,
+    ):  # fmt: skip
+        code.gather(
+            carray(text, (size,)), size, block,
+            carray(cursor, shapes[0]), carray(refused, shapes[1]), carray(stack, shapes[2]),
+            carray(tokens, shapes[3]), carray(powers, shapes[4]), carray(bounds, shapes[5]),
+            carray(pending, shapes[6]), carray(entries, shapes[7]), carray(simple, shapes[8]),
+            carray(used, shapes[9]), carray(names, shapes[10]), carray(slots, shapes[11]),
+            carray(arena, shapes[12]), carray(cells, shapes[13]), carray(rows, shapes[14]),
+            carray(row_slots, shapes[15]),
+        )  # fmt: skip
+
+    integer = types.int64
+    octets, integers = types.CPointer(types.uint8), types.CPointer(types.int64)
+    skim_type = types.void(octets, integer, integers, integer, integers, integer, octets, integers)
+    pointers = [types.CPointer(getattr(types, kind)) for _, kind in GATHER_ARRAYS.values()]
+    gather_type = types.void(octets, integer, integer, *pointers)
+    return {
+        SKIM: cfunc(skim_type, error_model="numpy")(skim),
+        GATHER: cfunc(gather_type, error_model="numpy")(gather),
+    }
+
+
+if __name__ == "__main__":
+    write_object(Path(sys.argv[1]))
