@@ -8,21 +8,21 @@ import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from mr.histograms.definitions import Definition, Definitions
 from mr.histograms.entries import (
     BLOCK,
-    BY_BUILD,
-    BY_SUBMISSION,
     PATH,
+    Pieces,
     StateWriter,
-    Suffix,
     Value,
     plus,
 )
 from mr.histograms.filters import FilterTree, Path
-from mr.histograms.merging import Cell, Layout, mismatch, published
+from mr.histograms.ledger import BY_BUILD, BY_SUBMISSION, Suffix
+from mr.histograms.merging import Layout, mismatch
+from mr.histograms.rendering import Line, line_of
 
 #: Items of a published array after its buckets, without the filter's id.
 _AFTER_BUCKETS = 6
@@ -95,16 +95,36 @@ class MeasureSection(_Section):
         self._layouts: list[Layout] = []
         self._definition: Definition | None = None
         self._files: dict[int, DateFile] = {}
+        self._paths: dict[Path, _Shown] = {}
+        self._date = "", b'""'
 
     def _take(self, suffix: Suffix, value: Value) -> None:
-        self._state.write(suffix, value)
         if not suffix:
+            self._state.write(suffix, value)
             self._begin(value)
             return
-        kind, date, *path = suffix
+        kind, date, *parts = suffix
+        path = tuple(parts)
+        line = value if type(value) is Line else line_of(value, self._layouts[0].buckets)
+        shown = self._shown(path)
+        self._state.write_text(
+            b"[%d, %s, %s]" % (kind, self._date_text(date), shown.text), line.state
+        )
         file = self._files.get(kind)
-        if file is not None:
-            self._add_row(file, date, tuple(path), value)
+        if file is not None and line.row and line.buckets == self._layouts[0].buckets:
+            file.add(date, b"%s,%d" % (line.row, shown.id))
+
+    def _shown(self, path: Path) -> "_Shown":
+        shown = self._paths.get(path)
+        if shown is None:
+            text = json.dumps(path)[1:-1].encode()
+            shown = self._paths[path] = _Shown(text, self._tree.id_of(path))
+        return shown
+
+    def _date_text(self, date: str) -> bytes:
+        if date != self._date[0]:
+            self._date = date, json.dumps(date).encode()
+        return self._date[1]
 
     def _begin(self, layouts: list[Layout]) -> None:
         self._layouts = layouts
@@ -118,12 +138,6 @@ class MeasureSection(_Section):
                 BY_BUILD: DateFile(self._open_file(f"{stem}-by-build-date.json")),
                 BY_SUBMISSION: DateFile(self._open_file(f"{stem}-by-submission-date.json")),
             }
-
-    def _add_row(self, file: "DateFile", date: str, path: Path, cell: Cell) -> None:
-        row = published(cell, self._layouts[0].buckets)
-        if row is not None:
-            row.append(self._tree.id_of(path))
-            file.add(date, row)
 
     def _finish(self) -> dict[str, Any]:
         self._state.close()
@@ -153,25 +167,34 @@ class MeasureSection(_Section):
         )
 
 
+class _Shown(NamedTuple):
+    """What stands for a path in lines: its parts in JSON, and its id."""
+
+    text: bytes
+    id: int
+
+
 class DateFile:
     """A published file of rows by date, written as the rows come: sorted by date."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._pieces = Pieces(file)
         self._date: str | None = None
 
-    def add(self, date: str, row: list[int | float]) -> None:
-        """Write the next row."""
+    def add(self, date: str, row: bytes) -> None:
+        """Write the next row: its numbers as JSON, without the brackets."""
         if date == self._date:
-            before = ","
+            before = b",["
         else:
-            before = ("{" if self._date is None else "],") + f'"{date}":['
+            before = b'%s"%s":[[' % (b"{" if self._date is None else b"],", date.encode())
             self._date = date
-        self._file.write(f"{before}{_json(row)}".encode())
+        self._pieces.write(b"%s%s]" % (before, row))
 
     def close(self) -> None:
         """Finish the file."""
-        self._file.write(b"{}" if self._date is None else b"]}")
+        self._pieces.write(b"{}" if self._date is None else b"]}")
+        self._pieces.flush()
         self._file.close()
 
 
