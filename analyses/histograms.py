@@ -14,10 +14,8 @@ from mr.histograms.entries import BLOCK, SKIP, combined, drained
 from mr.histograms.gathering import Gathering
 from mr.histograms.placing import place_of
 from mr.histograms.publication import Sections, publish
+from mr.histograms.scanning import ScannedGathering
 from mr.histograms.updates import UpdatePlan, plan_update
-
-#: Cells that are held at a time: some tens of MB.
-MOST_CELLS = 30_000
 
 
 class Histograms(Analysis):
@@ -41,6 +39,8 @@ class Histograms(Analysis):
         self._skipped = Counter()
         self._folder = None
         self._gathering = Gathering(self._skip)
+        #: By compiled code, once that is ready.
+        self._scanned = None
 
     def _skip(self, reason, measure):
         self._skipped[(*self._folder, reason, measure)] += 1
@@ -49,13 +49,20 @@ class Histograms(Analysis):
         """Add up a block, whose path tells all but the record's part of the filter path."""
         place = place_of(block.dimensions)
         self._folder = place.channel, place.major
-        gathering = self._gathering
-        records = without_path = 0
-        for record in block.records():
-            records += 1
-            without_path += not gathering.add_record(place, record.payload)
-            if len(gathering) > MOST_CELLS:
+        gathering, chunks = self._gathering, [block.records()]
+        if block.compiled is not None:
+            if self._scanned is None:
+                self._scanned = ScannedGathering(block.compiled, self._skip)
+            gathering, chunks = self._scanned, block.records_left(self._scanned.take)
+        gathering.begin_block(place)
+        for records in chunks:
+            for record in records:
+                gathering.add_record(record.payload)
+                if gathering.is_full:
+                    yield from drained(gathering.drain())
+            if gathering.is_full:
                 yield from drained(gathering.drain())
+        without_path = gathering.end_block()
         yield (
             (*self._folder, "", BLOCK, block.key),
             [
@@ -64,7 +71,7 @@ class Histograms(Analysis):
                 block.store_url,
                 place.build_date,
                 place.path_submission_date,
-                records,
+                block.good_records,
                 block.bad_records,
                 without_path,
                 block.damage,
@@ -73,7 +80,9 @@ class Histograms(Analysis):
 
     def finish(self):
         """Yield what was added up over all blocks, and what was left out."""
-        yield from drained(self._gathering.drain())
+        for gathering in (self._gathering, self._scanned):
+            if gathering is not None:
+                yield from drained(gathering.drain())
         for (channel, major, reason, measure), times in self._skipped.items():
             yield (channel, major, "", SKIP, reason, measure), times
 

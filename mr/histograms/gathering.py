@@ -24,6 +24,8 @@ from mr.histograms.merging import Cell, sums_of
 from mr.histograms.placing import Place
 from mr.histograms.sheets import Odd, Placed, Sheet, sheets_of
 
+#: Cells that are held at a time: some tens of MB.
+MOST_CELLS = 30_000
 #: Numbers that wait to be added up, at most: some tens of MB.
 PENDING_NUMBERS = 1_000_000
 #: Numbers in one array that take about as much memory as a pending array does beside its counts.
@@ -55,13 +57,24 @@ class Gathering:
         self._pending: dict[tuple[str, int, int], list[_Row]] = defaultdict(list)
         self._pending_numbers = 0
 
-    def add_record(self, place: Place, payload: Mapping[str, Any]) -> bool:
-        """Add a record's histograms and simple measures; return whether it has a filter path."""
+    def begin_block(self, place: Place) -> None:
+        """Tell where the next records belong."""
+        self._place = place
+        self._left_out = 0
+
+    def end_block(self) -> int:
+        """Finish a block, and return how many of its records have no filter path."""
+        return self._left_out
+
+    def add_record(self, payload: Mapping[str, Any]) -> None:
+        """Add the histograms and simple measures of a record of the block."""
         info = payload.get("info")
         path = filter_path(info)
         if isinstance(path, str):
             self._skip(path, "")
-            return False
+            self._left_out += 1
+            return
+        place = self._place
         spot = self.spot(place, path)
         newest = place.build, revision_of(info)
         for measure, counts, statistics in histograms(payload, self._skip):
@@ -69,7 +82,6 @@ class Gathering:
         newest = SIMPLE_BUILD, SIMPLE_REVISION
         for measure, value in simple_measures(payload, self._skip):
             self.add(measure, spot, newest, *simple_histogram(value))
-        return True
 
     def spot(self, place: Place, path: FilterPath) -> int:
         """The number of where records belong."""
@@ -95,9 +107,10 @@ class Gathering:
         if self._pending_numbers >= PENDING_NUMBERS:
             self._add_pending()
 
-    def __len__(self) -> int:
-        """Return how many cells there are by now; what waits may add to them."""
-        return len(self._cells)
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to drain."""
+        return len(self._cells) > MOST_CELLS
 
     def drain(self) -> Iterator[tuple[Key, Sheet | Odd]]:
         """Yield sheets, and cells that do not fit, ordered by their keys; start afresh."""

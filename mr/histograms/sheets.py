@@ -20,9 +20,8 @@ from mr.exact import Partial
 from mr.histograms.extraction import STATISTICS
 from mr.histograms.filters import Path
 from mr.histograms.merging import Cell, Sums
+from mr.kernel.layout import FRACTION_BITS, KIND_FLOAT, KIND_INT, LIMBS
 
-#: Limbs of a sum, and bits of its fraction: sum(limb[k] * 2**(32 * k - FRACTION_BITS)).
-LIMBS, FRACTION_BITS = 6, 96
 _LIMB_BITS = 32
 _LIMB_MASK = 2**_LIMB_BITS - 1
 #: A sum of this magnitude, in units of 2**-FRACTION_BITS, is an odd cell's: far from what limbs
@@ -33,7 +32,7 @@ _SUM_LIMIT = 1 << (94 + FRACTION_BITS)
 COUNT_LIMIT = 2**40
 
 #: Bits of `Sheet.kinds`: some int was added, some float was added.
-INT, FLOAT = 1, 2
+INT, FLOAT = KIND_INT, KIND_FLOAT
 
 #: What has no submission date, in `Sheet.submitted`.
 NO_DATE = -1
@@ -67,7 +66,8 @@ class Sheet:
     counts: np.ndarray
     #: uint8[rows, STATISTICS], of INT and FLOAT; 0 for a statistic that is absent.
     kinds: np.ndarray
-    #: int64[rows, STATISTICS, LIMBS]: signed, and not necessarily carried.
+    #: int64[rows, STATISTICS, LIMBS]: sum(limb[k] * 2**(32 * k - FRACTION_BITS)); signed, and not
+    #: necessarily carried.
     limbs: np.ndarray
 
     def __len__(self) -> int:
