@@ -39,8 +39,8 @@ BLOCK, PATH, SKIP = "block", "path", "skip"
 Value = Any
 
 _LEVEL = 1
-#: Small writes that are gathered.
-_WAITING = 500
+#: Bytes of small writes that are gathered.
+_PIECE_BYTES = 64 * 1024
 
 
 def drained(gathered: Iterable[tuple[Key, Sheet | Odd]]) -> Iterator[tuple[tuple, Any]]:
@@ -109,11 +109,11 @@ class StateWriter:
             value = [
                 (one.buckets, one.build, one.revision, one.submissions) for one in sorted(value)
             ]
-        self.write_text(json.dumps(suffix).encode(), json.dumps(value).encode())
+        self.write_lines([f"[{json.dumps(suffix)},{json.dumps(value)}]\n".encode()])
 
-    def write_text(self, suffix: bytes, value: bytes) -> None:
-        """Write an entry that is JSON already."""
-        self._lines.write(b"[%s,%s]\n" % (suffix, value))
+    def write_lines(self, lines: list[bytes]) -> None:
+        """Write entries that are lines of JSON already."""
+        self._lines.write(b"".join(lines))
 
     def close(self) -> None:
         """Finish the file."""
@@ -128,17 +128,20 @@ class Pieces:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._waiting: list[bytes] = []
+        self._bytes = 0
 
     def write(self, data: bytes) -> None:
         """Write bytes."""
         self._waiting.append(data)
-        if len(self._waiting) >= _WAITING:
+        self._bytes += len(data)
+        if self._bytes >= _PIECE_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what waits."""
         self._file.write(b"".join(self._waiting))
         self._waiting.clear()
+        self._bytes = 0
 
 
 def read_entries(stream: BinaryIO, where: str) -> Iterator[tuple[Suffix, Value]]:

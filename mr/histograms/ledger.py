@@ -15,8 +15,9 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from mr.histograms.merging import (
     merge_layouts,
     to_state,
 )
-from mr.histograms.rendering import Line, lines, newest_text
+from mr.histograms.rendering import Line, Lines, lines, newest_text
 from mr.histograms.sheets import LIMBS, NO_DATE, Odd, Sheet, settled
 from mr.histograms.shelves import (
     COUNTS_AT,
@@ -90,6 +91,7 @@ class Catalog:
         # time of adding sheets of 20 rows).
         self._known: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._known_layouts: dict[bytes, np.ndarray] = {}
+        self._newest_texts: list[bytes] = []
 
     #: Tables that are remembered.
     MOST_KNOWN = 4_000
@@ -102,6 +104,13 @@ class Catalog:
                 self._known.clear()
             found = self._known[tables] = self._numbered(tables)
         return found
+
+    def newest_text(self, number: int) -> bytes:
+        """How the state of a cell of this newest build begins."""
+        texts = self._newest_texts
+        while len(texts) <= number:
+            texts.append(newest_text(*self.newest[len(texts)]))
+        return texts[number]
 
     def _numbered(self, tables: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         parts, dates, newest = values.decode(tables)
@@ -342,6 +351,30 @@ def _ranks(items: Sequence) -> np.ndarray:
     return np.array([place_of[item] for item in items], np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Many cells of one measure, of one kind and number of buckets, ordered by date and path.
+
+    It iterates over (suffix, line).
+    """
+
+    kind: int
+    dates: list[str]
+    paths: list[FilterPath]
+    lines: Lines
+
+    def __iter__(self) -> Iterator[tuple[Suffix, Line]]:
+        buckets = self.lines.buckets
+        for date, path, *texts in zip(
+            self.dates, self.paths, self.lines.states, self.lines.rows, strict=True
+        ):
+            yield (self.kind, date, *path), Line(buckets, *texts)
+
+
+#: A measure's cells in the order of their suffixes, many at once or one by one.
+Cells = Iterator[Chunk | tuple[Suffix, Line | Cell]]
+
+
 class _Chosen:
     """Rows of one measure in their order, by numbers of the catalog."""
 
@@ -356,51 +389,47 @@ class _Chosen:
         self.rows = rows
         self.layout, self.date, self.path, self.row = layout, date, path, row
 
-    def cells(self, catalog: Catalog, kind: int) -> Iterator[tuple[Suffix, Line | Cell]]:
-        """Yield each cell with its suffix: a line, or a Cell where it has several layouts."""
-        found = self._lines(catalog, kind)
-        if len(np.unique(self.layout)) == 1:
-            yield from found
+    def cells(self, catalog: Catalog, kind: int) -> "Cells":
+        """Yield the cells: chunks, or one by one where cells may have several layouts."""
+        numbers = np.unique(self.layout).tolist()
+        if len(numbers) == 1:
+            yield from self._chunks(catalog, kind)
             return
-        for suffix, same in groupby(found, itemgetter(0)):
-            lines = [line for _, line in same]
-            if len(lines) == 1:
-                yield suffix, lines[0]
-            else:
-                yield suffix, reduce(merge, (from_json(line.state) for line in lines))
+        found = heapq.merge(
+            *(
+                chain.from_iterable(self._some(self.layout == number)._chunks(catalog, kind))
+                for number in numbers
+            ),
+            key=itemgetter(0),
+        )
+        yield from _added_up(found)
 
-    def _lines(self, catalog: Catalog, kind: int) -> Iterator[tuple[Suffix, Line]]:
-        heads: dict[int, bytes] = {}
+    def _some(self, rows: slice | np.ndarray) -> "_Chosen":
+        return _Chosen(
+            self.rows, self.layout[rows], self.date[rows], self.path[rows], self.row[rows]
+        )
+
+    def _chunks(self, catalog: Catalog, kind: int) -> Iterator["Chunk"]:
+        """Yield the cells, which are all of one layout."""
+        _, buckets = catalog.layouts[self.layout[0]]
         for start in range(0, len(self.row), _RENDERED):
             few = slice(start, start + _RENDERED)
-            rows, layout = self.row[few], self.layout[few]
-            found: list[Line | None] = [None] * len(rows)
-            for number in np.unique(layout).tolist():
-                places = np.flatnonzero(layout == number)
-                chosen = rows[places]
-                newest = self.rows.newest(chosen).tolist()
-                for one in set(newest) - heads.keys():
-                    heads[one] = newest_text(*catalog.newest[one])
-                rendered = lines(
-                    self.rows.vectors(chosen, catalog.layouts[number][1]),
-                    self.rows.kinds(chosen),
-                    [heads[one] for one in newest],
-                )
-                for place, line in zip(places.tolist(), rendered, strict=True):
-                    found[place] = line
-            dates, paths = catalog.dates, catalog.paths
-            for date, path, line in zip(
-                self.date[few].tolist(), self.path[few].tolist(), found, strict=True
-            ):
-                yield (kind, dates[date], *paths[path]), line
+            rows = self.row[few]
+            yield Chunk(
+                kind,
+                list(map(catalog.dates.__getitem__, self.date[few].tolist())),
+                list(map(catalog.paths.__getitem__, self.path[few].tolist())),
+                lines(
+                    self.rows.vectors(rows, buckets),
+                    self.rows.kinds(rows),
+                    list(map(catalog.newest_text, self.rows.newest(rows).tolist())),
+                ),
+            )
 
     def dates(self) -> Iterator["_Chosen"]:
         """Yield the rows of each date."""
         for start, end in _stretches(self.date):
-            few = slice(start, end)
-            yield _Chosen(
-                self.rows, self.layout[few], self.date[few], self.path[few], self.row[few]
-            )
+            yield self._some(slice(start, end))
 
     def sheets(self, catalog: Catalog) -> Iterator[tuple[str, Sheet]]:
         """Yield (measure, sheet) of rows of one date, as built on it."""
@@ -433,7 +462,7 @@ class _Chosen:
 #: Measure, kind and date, and the cells of each path.
 _Group = tuple[str, int, str]
 #: What a measure has: its name, its layouts, and its cells by suffix, in their order.
-Measure = tuple[str, list[Layout], Iterator[tuple[Suffix, Line | Cell]]]
+Measure = tuple[str, list[Layout], Cells]
 
 
 class Ledger:
@@ -500,7 +529,7 @@ class Ledger:
         for (measure, kind, date), cells in sorted(self._odd.items(), key=itemgetter(0)):
             odd[measure, kind] += [((kind, date, *path), cells[path]) for path in sorted(cells)]
 
-        def cells_of(measure: str) -> Iterator[tuple[Suffix, Line | Cell]]:
+        def cells_of(measure: str) -> Cells:
             for kind, found in rows.items():
                 chosen = found.get(measure)
                 cells = () if chosen is None else chosen.cells(self._catalog, kind)
@@ -564,9 +593,7 @@ class Ledger:
             yield measure, merge_layouts(self._layouts[measure]), cells
         shutil.rmtree(self._folder)
 
-    def _of_date(
-        self, kind: int, date: str, found: Iterable[Any]
-    ) -> Iterator[tuple[Suffix, Line | Cell]]:
+    def _of_date(self, kind: int, date: str, found: Iterable[Any]) -> Cells:
         """Add up what runs have of one date: sheets whose rows are built on it, and odd cells."""
         rows, odd, waiting = Rows(self._catalog), {}, []
         for value in found:
@@ -591,17 +618,20 @@ def _batch(catalog: Catalog, waiting: Sequence[Packed]) -> _Batch:
         raise damaged(error) from error
 
 
-def _joined(
-    cells: Iterable[tuple[Suffix, Line | Cell]], odd: Sequence[tuple[Suffix, Cell]]
-) -> Iterator[tuple[Suffix, Line | Cell]]:
+def _joined(cells: Cells, odd: Sequence[tuple[Suffix, Cell]]) -> Cells:
     """Cells and odd cells in one order, those of one suffix added up."""
     if not odd:
-        yield from cells
-        return
-    merged = heapq.merge(cells, odd, key=itemgetter(0))
-    for suffix, same in groupby(merged, itemgetter(0)):
-        found = [value for _, value in same]
-        yield suffix, found[0] if len(found) == 1 else reduce(merge, map(as_cell, found))
+        return cells
+    one_by_one = chain.from_iterable(found if type(found) is Chunk else (found,) for found in cells)
+    return _added_up(heapq.merge(one_by_one, odd, key=itemgetter(0)))
+
+
+def _added_up(
+    found: Iterable[tuple[Suffix, Line | Cell]],
+) -> Iterator[tuple[Suffix, Line | Cell]]:
+    for suffix, same in groupby(found, itemgetter(0)):
+        values = [value for _, value in same]
+        yield suffix, values[0] if len(values) == 1 else reduce(merge, map(as_cell, values))
 
 
 def as_cell(value: Line | Cell) -> Cell:

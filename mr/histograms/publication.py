@@ -13,7 +13,7 @@ from mr.histograms.filters import FilterTree
 from mr.histograms.folders import measures_name, read_info, read_json, state_name
 from mr.histograms.ledger import Catalog, Ledger, Suffix
 from mr.histograms.placing import Place, place_of
-from mr.histograms.sections import FolderSection, MeasureSection
+from mr.histograms.sections import FolderSection, MeasureSection, PathTexts
 from mr.histograms.shelves import shelf_of
 from mr.histograms.swapping import finish_folder, remove_old, swap, write_root_lists
 from mr.histograms.updates import FolderPlan, UpdatePlan
@@ -50,8 +50,8 @@ class Sections:
         #: The folder's own section that is being written.
         self._own: tuple[ShelfKey, FolderSection] | None = None
         self._results: dict[SectionKey, dict[str, Any]] = {}
-        #: The tree of the version that was asked for last, and what its sheets point at.
-        self._tree: tuple[str, FilterTree] | None = None
+        #: The paths of the version that was asked for last, and what its sheets point at.
+        self._paths: tuple[str, PathTexts] | None = None
         self._catalog: tuple[str, Catalog] | None = None
 
     def add(self, key: tuple, values: Iterable[Any]) -> None:
@@ -86,8 +86,7 @@ class Sections:
         for measure, layouts, cells in ledger.close():
             section = self._measure_section(folder, measure)
             section.add((), layouts)
-            for suffix, value in cells:
-                section.add(suffix, value)
+            section.add_cells(cells)
             self._results[channel, major, measure] = section.close()
             carried_over.discard(measure)
         for measure in sorted(carried_over):
@@ -100,7 +99,7 @@ class Sections:
             measure,
             open_file=self._open,
             definitions=self._definitions,
-            tree=self._tree_of(folder),
+            paths=self._paths_of(folder),
             base=self._base(folder, measure),
         )
 
@@ -161,10 +160,10 @@ class Sections:
                 raise PlanAgain(f"{folder.base} in {store.url} was removed meanwhile.") from None
             raise FormatError(f"{error}; --rebuild publishes afresh.") from None
 
-    def _tree_of(self, folder: FolderPlan) -> FilterTree:
-        if self._tree is None or self._tree[0] != folder.folder:
-            self._tree = folder.folder, FilterTree(self._base_tree(folder))
-        return self._tree[1]
+    def _paths_of(self, folder: FolderPlan) -> PathTexts:
+        if self._paths is None or self._paths[0] != folder.folder:
+            self._paths = folder.folder, PathTexts(FilterTree(self._base_tree(folder)))
+        return self._paths[1]
 
     def _catalog_of(self, folder: FolderPlan) -> Catalog:
         if self._catalog is None or self._catalog[0] != folder.folder:

@@ -20,9 +20,9 @@ from mr.histograms.entries import (
     plus,
 )
 from mr.histograms.filters import FilterTree, Path
-from mr.histograms.ledger import BY_BUILD, BY_SUBMISSION, Suffix
+from mr.histograms.ledger import BY_BUILD, BY_SUBMISSION, Cells, Chunk, Suffix
 from mr.histograms.merging import Layout, mismatch
-from mr.histograms.rendering import Line, line_of
+from mr.histograms.rendering import Line, Lines, line_of
 
 #: Items of a published array after its buckets, without the filter's id.
 _AFTER_BUCKETS = 6
@@ -82,7 +82,7 @@ class MeasureSection(_Section):
         *,
         open_file: OpenFile,
         definitions: Definitions,
-        tree: FilterTree,
+        paths: "PathTexts",
         base: Iterable[tuple[Suffix, Value]] = (),
     ) -> None:
         super().__init__(base)
@@ -90,41 +90,49 @@ class MeasureSection(_Section):
         self._measure = measure
         self._open_file = open_file
         self._definitions = definitions
-        self._tree = tree
+        self._paths = paths
         self._state = StateWriter(open_file(f"{folder}/state/measures/{measure}.jsonl.gz"))
         self._layouts: list[Layout] = []
         self._definition: Definition | None = None
         self._files: dict[int, DateFile] = {}
-        self._paths: dict[Path, _Shown] = {}
-        self._date = "", b'""'
 
     def _take(self, suffix: Suffix, value: Value) -> None:
         if not suffix:
             self._state.write(suffix, value)
             self._begin(value)
             return
-        kind, date, *parts = suffix
-        path = tuple(parts)
+        kind, date, *path = suffix
         line = value if type(value) is Line else line_of(value, self._layouts[0].buckets)
-        shown = self._shown(path)
-        self._state.write_text(
-            b"[%d, %s, %s]" % (kind, self._date_text(date), shown.text), line.state
+        self._write(
+            Chunk(kind, [date], [tuple(path)], Lines(line.buckets, [line.state], [line.row]))
+        )
+
+    def add_cells(self, cells: Cells) -> None:
+        """Take the next cells."""
+        for found in cells:
+            if type(found) is not Chunk:
+                self.add(*found)
+            elif self._next is None:
+                self._write(found)
+            else:
+                for suffix, line in found:
+                    self.add(suffix, line)
+
+    def _write(self, chunk: Chunk) -> None:
+        # As few steps as possible for each cell: there may be millions.
+        kind, dates, lines = chunk.kind, chunk.dates, chunk.lines
+        shown = list(map(self._paths.__getitem__, chunk.paths))
+        heads = {date: b"[[%d, %s, " % (kind, _dumped(date)) for date in set(dates)}
+        self._state.write_lines(
+            [
+                b"%s%s],%s]\n" % (heads[date], path.text, state)
+                for date, path, state in zip(dates, shown, lines.states, strict=True)
+            ]
         )
         file = self._files.get(kind)
-        if file is not None and line.row and line.buckets == self._layouts[0].buckets:
-            file.add(date, b"%s,%d" % (line.row, shown.id))
-
-    def _shown(self, path: Path) -> "_Shown":
-        shown = self._paths.get(path)
-        if shown is None:
-            text = json.dumps(path)[1:-1].encode()
-            shown = self._paths[path] = _Shown(text, self._tree.id_of(path))
-        return shown
-
-    def _date_text(self, date: str) -> bytes:
-        if date != self._date[0]:
-            self._date = date, json.dumps(date).encode()
-        return self._date[1]
+        if file is not None and lines.buckets == self._layouts[0].buckets and lines.rows[0]:
+            for date, path, row in zip(dates, shown, lines.rows, strict=True):
+                file.add(date, b"%s,%d" % (row, path.id))
 
     def _begin(self, layouts: list[Layout]) -> None:
         self._layouts = layouts
@@ -172,6 +180,22 @@ class _Shown(NamedTuple):
 
     text: bytes
     id: int
+
+
+class PathTexts(dict[Path, _Shown]):
+    """What stands for each path of one version."""
+
+    def __init__(self, tree: FilterTree) -> None:
+        super().__init__()
+        self._tree = tree
+
+    def __missing__(self, path: Path) -> _Shown:
+        shown = self[path] = _Shown(_dumped(path)[1:-1], self._tree.id_of(path))
+        return shown
+
+
+def _dumped(value: Any) -> bytes:
+    return json.dumps(value).encode()
 
 
 class DateFile:
