@@ -11,10 +11,12 @@ Python or numba: loading it takes some 40 ms (importing numba alone would take 3
 import ctypes
 import fcntl
 import hashlib
+import importlib.util
 import os
 import platform
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -137,28 +139,59 @@ def _linked(llvm: Any, code: bytes) -> Functions:
 
 
 def build(folder: Path | None = None, *, timeout_seconds: float = 300) -> bool:
-    """Build the code if it was not yet; return whether it is there now.
-
-    Of several who ask at once one builds and the others wait.
-    """
-    try:
-        path = object_path(folder)
-    except ImportError:
+    """Build the code if it was not yet; return whether it is there now."""
+    if not _is_to_build(folder):
         return False
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(path.with_suffix(".lock")):
-        if _read(path) is None:
-            command = [sys.executable, "-m", "mr.kernel.building", str(path)]
-            with suppress(subprocess.SubprocessError):
-                subprocess.run(command, timeout=timeout_seconds, check=False)
-        return _read(path) is not None
+    with suppress(subprocess.SubprocessError):
+        subprocess.run(_command(folder), timeout=timeout_seconds, check=False)
+    return _read(object_path(folder)) is not None
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def building(*, after_seconds: float) -> Iterator[None]:
+    """Build meanwhile, so that nobody waits for it.
+
+    Nothing is begun in a shorter time than `after_seconds`. What was begun goes on by itself, for
+    some seconds, even if this process ends: else short jobs would begin it again and again.
+    """
+    timer = threading.Timer(after_seconds, _begin)
+    timer.daemon = True
+    timer.start()
+    try:
         yield
+    finally:
+        timer.cancel()
+
+
+def _begin() -> None:
+    if _is_to_build(None) and _read(object_path()) is None:
+        nothing = subprocess.DEVNULL
+        with suppress(OSError):
+            subprocess.Popen(
+                _command(None), stdin=nothing, stdout=nothing, stderr=nothing,
+                start_new_session=True,
+            )  # fmt: skip
+
+
+def _is_to_build(folder: Path | None) -> bool:
+    """Whether the code is wanted, and could be built."""
+    if os.environ.get(SWITCH) == "0":
+        return False
+    return all(importlib.util.find_spec(name) is not None for name in ("llvmlite", "numba"))
+
+
+def _command(folder: Path | None) -> list[str]:
+    return [sys.executable, "-m", "mr.kernel.building", *([] if folder is None else [str(folder)])]
+
+
+def build_here(folder: Path | None) -> None:
+    """Build the code in this process, if it was not yet. Of several who do one builds."""
+    path = object_path(folder)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _read(path) is None:
+            write_object(path)
 
 
 def write_object(path: Path) -> None:
@@ -266,4 +299,5 @@ def _entries() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    write_object(Path(sys.argv[1]))
+    os.nice(5)  # the job goes first
+    build_here(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
