@@ -282,8 +282,7 @@ class Worker:
             store.delete(name_of(task.job, task.id, commit.attempt))
             if commit.files:
                 store.delete(layout.files_name(task.job, task.id, commit.attempt))
-            if self._spec(task.job).profiles_cpu:
-                store.delete(layout.profile_name(task.job, task.id, commit.attempt))
+            store.delete(layout.profile_name(task.job, task.id, commit.attempt))
         else:
             self.committed += 1
         self._unable = 0
