@@ -78,9 +78,12 @@ def plus(one: list, other: list) -> list:
     return [a + b for a, b in zip(one, other, strict=True)]
 
 
-def cells(block: str) -> dict[CellKey, list]:
-    """Histograms of a block, added up: buckets, five statistics and submissions of each cell."""
-    *_, reason, app, channel, version, name = block.split("/")
+def cells(block: str, place: str | None = None) -> dict[CellKey, list]:
+    """Histograms of a block, added up: buckets, five statistics and submissions of each cell.
+
+    `place` is its path, or URL, if `block` is a copy somewhere else.
+    """
+    *_, reason, app, channel, version, name = (place or block).split("/")
     build, submitted = name.split(".")[:2]
     where = f"{channel}/{version.partition('.')[0]}"
     days = [("by-build-date", build[:8])]
