@@ -11,8 +11,7 @@ from bench.speed.corpus import Tree
 from bench.speed.timing import Timed, taking_turns
 from bench.speed.works import WORKS, Place, answering, checker, ours
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+ROOT = Path(__file__).parent.parent.parent
 #: Of work (e): how many times as fast as mrjob on as many processes, and as Spark, ours is to be.
 WORDS_TARGETS = {"mrjob, local": 5.0, "PySpark, local[2]": 1.0}
 
@@ -45,25 +44,26 @@ def installed(package: str) -> str | None:
 
 
 def _script(name: str) -> Callable[[str, Path, Sequence[Path]], Sequence[object]]:
-    return lambda work, answer, blocks: [sys.executable, HERE / name, work, answer, *blocks]
+    module = f"bench.speed.{name}"
+    return lambda work, answer, blocks: [sys.executable, "-m", module, work, answer, *blocks]
 
 
 def _mrjob(runner: str, *options: object) -> Callable:
     def command(work: str, answer: Path, blocks: Sequence[Path]) -> Sequence[object]:
         where = ["--output-dir", answer, "--no-cat-output"]
-        script = [sys.executable, HERE / "with_mrjob.py", "--work", work, "-r", runner]
-        return [*script, *options, *where, *blocks]
+        script = [sys.executable, "-m", "bench.speed.with_mrjob", "--no-conf", "-r", runner]
+        return [*script, "--work", work, *options, *where, *blocks]
 
     return command
 
 
 PEERS = (
-    Peer("plain loop", "", 1, "ac", _script("plain.py")),
+    Peer("plain loop", "", 1, "ac", _script("plain")),
     Peer("mrjob, inline", "mrjob", 1, "ace", _mrjob("inline")),
     Peer("mrjob, local", "mrjob", 2, "ace", _mrjob("local", "--num-cores", 2)),
-    Peer("PySpark, local[2]", "pyspark", 2, "ace", _script("with_spark.py"), needs="java"),
-    Peer("DuckDB after xz -dc", "duckdb", 2, "abde", _script("with_duckdb.py")),
-    Peer("Polars after xz -dc", "polars", 2, "abde", _script("with_polars.py")),
+    Peer("PySpark, local[2]", "pyspark", 2, "ace", _script("with_spark"), needs="java"),
+    Peer("DuckDB after xz -dc", "duckdb", 2, "abde", _script("with_duckdb")),
+    Peer("Polars after xz -dc", "polars", 2, "abde", _script("with_polars")),
 )
 
 

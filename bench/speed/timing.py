@@ -85,9 +85,14 @@ def timed(
                 )
                 for command in commands
             ]
-        # The kernel's own account: it holds the largest of all that a process has waited for.
-        # (It begins with the size of whoever starts a process, so the benchmark stays small.)
-        ended = [os.wait4(process.pid, 0) for process in running]
+        try:
+            # The kernel's own account: it holds the largest of all that a process has waited for.
+            # (It begins with the size of whoever starts a process, so the benchmark stays small.)
+            ended = [os.wait4(process.pid, 0) for process in running]
+        except BaseException:
+            for process in running:
+                process.terminate()
+            raise
         seconds = time.perf_counter() - start
         for process, (_, status, _) in zip(running, ended, strict=True):
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,6 +1,6 @@
 """The works as queries of DuckDB, over lines that `xz -dc` has unpacked to a file.
 
-python bench/speed/with_duckdb.py WORK OUTPUT BLOCK...
+python -m bench.speed.with_duckdb WORK OUTPUT BLOCK...
 """
 
 import subprocess

@@ -1,6 +1,6 @@
 """The works as an mrjob job, which gets each block's path (`mapper_raw`).
 
-    python bench/speed/with_mrjob.py --work a|c|e -r inline|local BLOCK...
+    python -m bench.speed.with_mrjob --work a|c|e -r inline|local BLOCK...
 
 Its output lines are JSON, a tab, JSON.
 """

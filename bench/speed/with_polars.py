@@ -1,6 +1,6 @@
 """The works as queries of Polars, over lines that `xz -dc` has unpacked to a file.
 
-POLARS_MAX_THREADS=2 python bench/speed/with_polars.py WORK OUTPUT BLOCK...
+POLARS_MAX_THREADS=2 python -m bench.speed.with_polars WORK OUTPUT BLOCK...
 """
 
 import subprocess

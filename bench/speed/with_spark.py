@@ -1,6 +1,6 @@
 """The works as Spark jobs, on two cores of this machine.
 
-    python bench/speed/with_spark.py WORK OUTPUT BLOCK...
+    python -m bench.speed.with_spark WORK OUTPUT BLOCK...
 
 Spark cannot read `.lzma`, so its tasks get the blocks' paths and open them. The output is a folder
 of text files: key, a tab, value.
