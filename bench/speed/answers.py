@@ -22,11 +22,11 @@ _json = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True)
 class Digest:
-    """Rows, the sum of their hashes (mod 2**64), and the sum of what is not exact in them."""
+    """Rows, the sum of their hashes (mod 2**64), and sums of what is not exact in them."""
 
     rows: int
     exact: int
-    inexact: float = 0.0
+    inexact: tuple[float, ...] = ()
 
     @staticmethod
     def of(rows: Iterable[tuple[Any, Any]]) -> "Digest":
@@ -39,8 +39,10 @@ class Digest:
 
     def same(self, other: "Digest") -> bool:
         """Whether both are of the same answer."""
-        exact = (self.rows, self.exact) == (other.rows, other.exact)
-        return exact and math.isclose(self.inexact, other.inexact, rel_tol=TOLERANCE)
+        return (self.rows, self.exact) == (other.rows, other.exact) and all(
+            math.isclose(one, another, rel_tol=TOLERANCE)
+            for one, another in zip(self.inexact, other.inexact, strict=True)
+        )
 
 
 def _hash(text: str) -> int:
@@ -56,14 +58,15 @@ def digest(work: str, answer: Path) -> Digest:
         return Digest.of(pairs(answer))
     rows = published_rows(answer) if (answer / "versions.json").exists() else pairs(answer)
     number = exact = 0
-    inexact = 0.0
+    inexact = [0.0] * (STATISTICS - 1)
     for key, row in rows:
         if key[2] not in UNDEFINED_MEASURES:
             number += 1
             exact += _hash(f"{list(key)}\t{exact_part(row)}")
             # Absent statistics are -1; who adds them as if they were numbers is not wrong in this.
-            inexact += sum(one for one in row[-STATISTICS:-1] if one > 0)
-    return Digest(number, exact % 2**64, inexact)
+            for place, one in enumerate(row[-STATISTICS:-1]):
+                inexact[place] += max(one, 0)
+    return Digest(number, exact % 2**64, tuple(inexact))
 
 
 def exact_part(row: list) -> list:
