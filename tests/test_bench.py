@@ -114,6 +114,19 @@ def test_results_show_what_was_asked_and_what_was_missed(speed, tmp_path):
     assert "Not measured: pairs, reduction." in page
 
 
+def test_works_that_a_run_leaves_out_stay(speed):
+    """Figures of others take the place of older ones of the same work only."""
+    results, pairs = speed("results"), speed("pairs")
+
+    def gains(**shares):
+        return [pairs.Gain(letter, share, share) for letter, share in shares.items()]
+
+    found = results.renewed(gains(a=1, c=2), gains(b=3, c=4))
+
+    assert [(one.letter, one.gain) for one in found] == [("a", 1), ("b", 3), ("c", 4)]
+    assert results.renewed(None, gains(a=1)) == gains(a=1)
+
+
 def test_the_readme_quotes_the_results(speed):
     """Its table is that of the results."""
     results = speed("results")

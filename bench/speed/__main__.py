@@ -3,8 +3,8 @@
     python -m bench.speed [--quick] [--only PART ...] [--works LETTERS]
 
 Everything that is read is made once and kept in `bench-data`. What is measured is written to
-`bench/results.md`, its first table to README.md too; parts that a run leaves out stay as they were
-measured before. A wrong answer ends the benchmark with an error.
+`bench/results.md`, its first table to README.md too; parts and works that a run leaves out stay as
+they were measured before. A wrong answer ends the benchmark with an error.
 """
 
 import argparse
@@ -165,7 +165,7 @@ def main() -> None:
         for name in chosen.only or PARTS:
             found, text = PARTS[name](benchmark)
             measured = results.load(kept)
-            setattr(measured, name, found)
+            setattr(measured, name, results.renewed(getattr(measured, name), found))
             measured.parts[name] = f"Measured {date.today()}. {text}"
             measured.machine = machine()
             results.save(kept, measured)

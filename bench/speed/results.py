@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -43,6 +44,15 @@ def load(path: Path) -> Measured:
 def save(path: Path, measured: Measured) -> None:
     """Keep it for the next run."""
     path.write_text(json.dumps(asdict(measured), indent=1))
+
+
+def renewed(kept: Any, found: Any) -> Any:
+    """A part's figures: those found now, and of works that were left out those that are kept."""
+    if not isinstance(found, list):
+        return found
+    letters = {one.letter for one in found}
+    others = [one for one in kept or () if one.letter not in letters]
+    return sorted([*others, *found], key=lambda one: one.letter)
 
 
 def between(text: str) -> str:

@@ -115,7 +115,7 @@ def _peers(found: list[Beside], told: str) -> str:
                 (
                     f"{one.megabytes / one.seconds:,.1f}",
                     f"{one.megabytes / one.ours_s:,.1f}",
-                    f"{one.times_as_fast:.1f}",
+                    f"{one.times_as_fast:.2f}",
                     f"{one.ours_bytes / 1e6:,.0f} MB",
                 )
                 if one.times_as_fast
