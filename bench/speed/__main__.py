@@ -166,8 +166,11 @@ def main() -> None:
             found, text = PARTS[name](benchmark)
             measured = results.load(kept)
             setattr(measured, name, results.renewed(getattr(measured, name), found))
-            measured.parts[name] = f"Measured {date.today()}. {text}"
             measured.machine = machine()
+            text = f"Measured {date.today()} at {measured.machine['commit']}. {text}"
+            if chosen.works != "".join(WORKS):  # figures of the others are older, of other data
+                text = f"{measured.parts.get(name, '')} Works {chosen.works}: {text}".strip()
+            measured.parts[name] = text
             results.save(kept, measured)
             write(output, measured)
     except (WrongAnswer, CommandFailed) as error:
