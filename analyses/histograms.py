@@ -11,13 +11,11 @@ from mr import Analysis
 from mr.histograms.definitions import Definitions
 from mr.histograms.document import write_document
 from mr.histograms.entries import BLOCK, SKIP, combined, drained
-from mr.histograms.gathering import BlockSums
+from mr.histograms.gathering import Gathering
 from mr.histograms.placing import place_of
 from mr.histograms.publication import Sections, publish
+from mr.histograms.scanning import ScannedGathering
 from mr.histograms.updates import UpdatePlan, plan_update
-
-#: Cells of one block that are held at a time: some tens of MB.
-MOST_CELLS = 20_000
 
 
 class Histograms(Analysis):
@@ -36,46 +34,65 @@ class Histograms(Analysis):
         plan = plan_update(blocks, output, rebuild=self.rebuild, keep=self.keep)
         return {"definitions": definitions.to_json(), "plan": plan.to_json()}
 
+    def setup(self):
+        """Begin with nothing."""
+        self._skipped = Counter()
+        self._folder = None
+        self._gathering = Gathering(self._skip)
+        #: By compiled code, once that is ready.
+        self._scanned = None
+
+    def _skip(self, reason, measure):
+        self._skipped[(*self._folder, reason, measure)] += 1
+
     def map_block(self, block):
         """Add up a block, whose path tells all but the record's part of the filter path."""
         place = place_of(block.dimensions)
-        skipped = Counter()
-
-        def skip(reason, measure):
-            skipped[reason, measure] += 1
-
-        sums = BlockSums(place.build, skip)
-        records = without_path = 0
-        for record in block.records():
-            records += 1
-            without_path += not sums.add_record(record.payload)
-            if len(sums) > MOST_CELLS:
-                yield from drained(place, sums)
-        yield from drained(place, sums)
-        folder = place.channel, place.major, ""
-        for (reason, measure), times in skipped.items():
-            yield (*folder, SKIP, reason, measure), times
+        self._folder = place.channel, place.major
+        gathering, chunks = self._gathering, [block.records()]
+        if block.compiled is not None:
+            if self._scanned is None:
+                self._scanned = ScannedGathering(block.compiled, self._skip)
+            gathering, chunks = self._scanned, block.records_left(self._scanned.take)
+        gathering.begin_block(place)
+        for records in chunks:
+            for record in records:
+                gathering.add_record(record.payload)
+                if gathering.is_full:
+                    yield from drained(gathering.drain())
+            if gathering.is_full:
+                yield from drained(gathering.drain())
+        without_path = gathering.end_block()
         yield (
-            (*folder, BLOCK, block.key),
+            (*self._folder, "", BLOCK, block.key),
             [
                 block.size,
                 block.tag,
                 block.store_url,
                 place.build_date,
                 place.path_submission_date,
-                records,
+                block.good_records,
                 block.bad_records,
                 without_path,
                 block.damage,
             ],
         )
 
+    def finish(self):
+        """Yield what was added up over all blocks, and what was left out."""
+        for gathering in (self._gathering, self._scanned):
+            if gathering is not None:
+                yield from drained(gathering.drain())
+        for (channel, major, reason, measure), times in self._skipped.items():
+            yield (channel, major, "", SKIP, reason, measure), times
+
     def combine(self, key, values):
         """Add up."""
-        yield key, combined(key, values)
+        for value in combined(key, values):
+            yield key, value
 
     def partition_key(self, key):
-        """All of one measure of one version is written by one reducer."""
+        """All of one shelf of measures, or of one folder, is written by one reducer."""
         return key[:3]
 
     def setup_reduce(self, output):

@@ -18,7 +18,7 @@ from mr.errors import (
 from mr.items import Item, Line, Pair, as_pair, as_pairs
 from mr.kernel.building import Functions
 from mr.lines import BlockAccount
-from mr.records import Chunk, Record, read_chunks, read_records
+from mr.records import Chunk, Record, Take, read_chunks, read_left, read_records
 from mr.skimming import Skimmer
 from mr.stores import open_store
 from mr.tally import PLACES_KEPT, BadBlock, BadRecord, Tally
@@ -71,8 +71,8 @@ class TaskBlock:
         self._accounts: list[BlockAccount] = []
         self._position = position
         self._sample = sample
-        #: The compiled code, if there is any: it makes reading faster, and nothing else.
-        self._functions = functions
+        #: The compiled code, if it is ready and every line is wanted; it only makes things faster.
+        self.compiled = functions if sample is None else None
         self.key = block.key
         self.dimensions = block.dimensions
         #: Compressed bytes, the store that the block lies in, and its version there.
@@ -89,6 +89,19 @@ class TaskBlock:
             position.moves += 1
             yield record
 
+    def records_left(self, take: Take) -> Iterator[Iterator[Record]]:
+        """Chunk after chunk, the good records that `take` has left; see `records.read_left`."""
+        account = self._begin()
+        for records in read_left(self._block, self._open, account, take):
+            self._position.moves += 1
+            yield self._positioned(records)
+
+    def _positioned(self, records: Iterator[Record]) -> Iterator[Record]:
+        for record in records:
+            self._position.line = record.line
+            self._position.moves += 1
+            yield record
+
     def chunks(self) -> Iterator[Chunk]:
         """The same records, some megabytes at a time."""
         account = self._begin()
@@ -102,7 +115,7 @@ class TaskBlock:
 
     def _skimmer(self) -> Skimmer | None:
         """One for each reading: it skims one chunk at a time."""
-        return None if self._functions is None else Skimmer(self._functions)
+        return None if self.compiled is None else Skimmer(self.compiled)
 
     def _begin(self) -> BlockAccount:
         """Open an account of its own for each reading, so that the block counts once."""
@@ -112,6 +125,11 @@ class TaskBlock:
 
     def _open(self) -> BinaryIO:
         return self._open_block(self._block)
+
+    @property
+    def good_records(self) -> int:
+        """How many good records were found so far."""
+        return self.fullest_account().records
 
     @property
     def bad_records(self) -> int:

@@ -268,6 +268,56 @@ def read_chunks(
         yield Chunk(block, lines, ids, raws)
 
 
+def read_left(
+    block: "Block",
+    open_block: Callable[[], BinaryIO],
+    account: BlockAccount,
+    take: "Take",
+) -> Iterator[Iterator[Record]]:
+    """Yield, chunk after chunk, the good records that `take` has left; raises as `read_records`.
+
+    Chunks are of whole lines. The records of a chunk are read through before the next one is.
+    """
+    parser = Parser()
+    for first, chunk in read_lines(block, open_block, account):
+        # A longer chunk is one long line.
+        if len(chunk) > PARSED_LINE_BYTES:
+            taken, left = 0, [(0, 0, len(chunk) - 1)]
+        else:
+            taken, left = take(chunk)
+        account.records += taken
+        records = _left(block, chunk, first, left, parser, account)
+        yield records
+        for _ in records:
+            pass
+
+
+#: Given a chunk of whole lines, looks at what is in them: returns how many are good records that
+#: need no further look; and of each other line its place among them, its begin and its newline.
+Take = Callable[[bytes], tuple[int, list[tuple[int, int, int]]]]
+
+
+def _left(
+    block: "Block",
+    chunk: bytes,
+    first: int,
+    left: list[tuple[int, int, int]],
+    parser: Parser,
+    account: BlockAccount,
+) -> Iterator[Record]:
+    for line, begin, end in left:
+        try:
+            record_id, raw, parsed = parser.parse_line(chunk, begin, end)
+        except BadLine as bad:
+            account.add_bad(first + line, str(bad))
+            continue
+        account.records += 1
+        record = Record(record_id, raw, first + line, block, parsed)
+        del parsed  # or the parser could not be used again
+        yield record
+        record._end_turn()
+
+
 #: A good line: its number, its id, its JSON, and what its values are looked up in, unless only the
 #: definition can read it.
 _GoodLine = tuple[int, str, bytes, simdjson.Object | Members | None]

@@ -27,6 +27,7 @@ class ReduceOutput:
         takes: Callable[[Any], bool] = lambda key: True,
         files: StagedFiles | None = None,
         store: Store | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._keep = keep
         self._files = files
@@ -34,6 +35,8 @@ class ReduceOutput:
         self.takes = takes
         #: Where the files will be; None for an analysis that does not publish.
         self.store = store
+        #: On local disk, for what memory should not hold.
+        self.folder = folder
 
     def open(self, name: str) -> StagedFile:
         """Begin a file that will be published under this name; close it, or use `with`."""
@@ -76,7 +79,7 @@ def reduce_runs(
     """
     # The other partitions may set things up too; their rows are dropped.
     keep = _header(writer) if partition == 0 else lambda item: None
-    output = ReduceOutput(keep, takes, files, store)
+    output = ReduceOutput(keep, takes, files, store, folder)
     if analysis.publish is not None:
         analysis.output = output
     if analysis.setup_reduce is not None:

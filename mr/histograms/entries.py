@@ -1,105 +1,89 @@
-"""What goes from the maps to the reduces, and into the state of a folder: entries, sorted by key.
+"""What goes from the maps to the reduces, and into the state of a folder: sorted entries.
 
-    (channel, major, measure)                                             the measure's layouts
-    (channel, major, measure, kind, date, reason, app, os, version, arch) a cell
+    (channel, major, shelf)                                               sheets, and odd cells
     (channel, major, "", BLOCK, key)                                      what a block held
     (channel, major, "", PATH, reason, app, os, version, arch)            a filter path that occurs
     (channel, major, "", SKIP, reason, measure)                           how often it was left out
 
-The first three parts name a section: all that is published of one measure, or of the folder itself.
-The rest is the suffix; a section's entries stand in its state file by suffix, a line of JSON each:
-`[[part, ...], value]`, compressed by gzip.
+A shelf's values are `shelves.pack`ed bytes, or `ledger.odd_value`s. All that is published of one
+measure, or of the folder itself, is a section. Its entries stand in its state file by suffix, a
+line of JSON each: `[[part, ...], value]`, compressed by gzip.
+
+    ()                                                  of a measure: its layouts
+    (kind, date, reason, app, os, version, arch)        of a measure: a cell
+    (BLOCK, key) and so on                              of a folder, as above
 """
 
 import gzip
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, BinaryIO
 
-from mr.errors import FormatError
-from mr.histograms.gathering import BlockSums
-from mr.histograms.merging import (
-    Cell,
-    Layout,
-    from_rows,
-    from_state,
-    layouts,
-    merge_layouts,
-    to_json,
-    to_state,
-)
-from mr.histograms.placing import Place
+import numpy as np
 
-#: Kinds of cells.
-BY_BUILD, BY_SUBMISSION = 0, 1
+from mr.errors import FormatError
+from mr.histograms.filters import Path
+from mr.histograms.gathering import Key
+from mr.histograms.ledger import BY_BUILD, BY_SUBMISSION, Suffix, as_cell, odd_value
+from mr.histograms.merging import Layout, from_rows, merge, merge_layouts
+from mr.histograms.sheets import Odd, Sheet, settled
+from mr.histograms.shelves import pack, shelf_of
+
 #: Kinds of a folder's own entries; they sort in this order.
 BLOCK, PATH, SKIP = "block", "path", "skip"
 
-#: What follows channel, major and measure in a key.
-Suffix = tuple
-#: A value as it is worked with: a cell, layouts (newest first), or a plain value.
+#: A value as it is worked with: a line or a cell, layouts (newest first), or a plain value.
 Value = Any
 
 _LEVEL = 1
+#: Bytes of small writes that are gathered.
+_PIECE_BYTES = 64 * 1024
 
 
-def drained(place: Place, sums: BlockSums) -> Iterator[tuple[tuple, Any]]:
-    """Yield the pairs of all that was added up over records of a block, and start afresh."""
-    folder = place.channel, place.major
-    paths = set()
-    for measure, group in groupby(sums.drain(), key=lambda found: found[0]):
-        cells = []
-        for _, found, cell in group:
-            path = place.reason, place.app, *found
-            paths.add(path)
-            cells.append(cell)
-            state = to_state(cell)
-            yield (*folder, measure, BY_BUILD, place.build_date, *path), state
-            if place.submission_date is not None:
-                yield (*folder, measure, BY_SUBMISSION, place.submission_date, *path), state
-        yield (*folder, measure), stored((), layouts(cells))
-    for path in sorted(paths):
-        yield (*folder, "", PATH, *path), None
+def drained(gathered: Iterable[tuple[Key, Sheet | Odd]]) -> Iterator[tuple[tuple, Any]]:
+    """Yield the pairs of all that was gathered, which comes ordered by its keys."""
+    for folder, group in groupby(gathered, key=lambda found: found[0][:2]):
+        shelves: dict[int, list[tuple[str, Sheet]]] = defaultdict(list)
+        paths: set[Path] = set()
+        for (*_, measure), found in group:
+            odd = [found]
+            if isinstance(found, Sheet):
+                sheet, odd = settled(found)
+                shelves[shelf_of(measure)].append((measure, sheet))
+                paths.update(sheet.paths[place] for place in np.unique(sheet.path_of).tolist())
+            for one in odd:
+                paths.add(one.path)
+                yield (*folder, shelf_of(measure)), odd_value(measure, one)
+        for shelf, sheets in sorted(shelves.items()):
+            for data in pack(sheets):
+                yield (*folder, shelf), data
+        for path in sorted(paths):
+            yield (*folder, "", PATH, *path), None
 
 
-# --- values ---
+# --- values of a folder's own entries ---
 
 
 def total(suffix: Suffix, found: Iterable[Any]) -> Value:
-    """All stored values of one key in one: sums, and of what has no sum, the first."""
-    values = iter(found)
-    if not suffix:
-        return merge_layouts(_layout(one) for value in values for one in value)
-    if suffix[0] in (BY_BUILD, BY_SUBMISSION):
-        cell = from_state(next(values))
-        for value in values:
-            cell.add(from_state(value))
-        return cell
-    return sum(values) if suffix[0] == SKIP else next(values)
+    """All values of one key of a folder's own in one: a sum, or of what has none, the first."""
+    return sum(found) if suffix[0] == SKIP else next(iter(found))
 
 
 def plus(suffix: Suffix, one: Value, other: Value) -> Value:
-    """Two values of one suffix in one; `one` may change."""
+    """Two values of one suffix in one."""
     if not suffix:
         return merge_layouts([*one, *other])
     if suffix[0] in (BY_BUILD, BY_SUBMISSION):
-        one.add(other)
-        return one
+        return merge(as_cell(one), as_cell(other))
     return one + other if suffix[0] == SKIP else one
 
 
-def stored(suffix: Suffix, value: Value) -> Any:
-    """A value as it goes through the shuffle."""
-    if not suffix:
-        return [(one.buckets, one.build, one.revision, one.submissions) for one in sorted(value)]
-    return to_state(value) if type(value) is Cell else value
-
-
-def combined(key: tuple, found: Iterable[Any]) -> Any:
-    """The stored values of one key as one."""
-    return stored(key[3:], total(key[3:], found))
+def combined(key: tuple, found: Iterable[Any]) -> Iterable[Any]:
+    """The values of one key, or their sum: sheets are small, and are added in the reduce."""
+    return found if key[2] != "" else [total(key[3:], found)]
 
 
 def _layout(value: Any) -> Layout:
@@ -117,16 +101,47 @@ class StateWriter:
         self._file = file
         # Without a name and a time.
         self._out = gzip.GzipFile("", "wb", _LEVEL, file, mtime=0)
+        self._lines = Pieces(self._out)
 
-    def write(self, suffix: Suffix, value: Value) -> None:
-        """Write the next entry."""
-        text = to_json(value) if type(value) is Cell else json.dumps(stored(suffix, value))
-        self._out.write(f"[{json.dumps(suffix)},{text}]\n".encode())
+    def write(self, suffix: Suffix, value: Any) -> None:
+        """Write an entry that is no cell."""
+        if not suffix:
+            value = [
+                (one.buckets, one.build, one.revision, one.submissions) for one in sorted(value)
+            ]
+        self.write_lines([f"[{json.dumps(suffix)},{json.dumps(value)}]\n".encode()])
+
+    def write_lines(self, lines: list[bytes]) -> None:
+        """Write entries that are lines of JSON already."""
+        self._lines.write(b"".join(lines))
 
     def close(self) -> None:
         """Finish the file."""
+        self._lines.flush()
         self._out.close()
         self._file.close()
+
+
+class Pieces:
+    """Gathers small writes to a file, each of which would take a microsecond."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._waiting: list[bytes] = []
+        self._bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Write bytes."""
+        self._waiting.append(data)
+        self._bytes += len(data)
+        if self._bytes >= _PIECE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._file.write(b"".join(self._waiting))
+        self._waiting.clear()
+        self._bytes = 0
 
 
 def read_entries(stream: BinaryIO, where: str) -> Iterator[tuple[Suffix, Value]]:

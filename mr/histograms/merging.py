@@ -43,7 +43,7 @@ class Sums:
     its revision: of several revisions of one build, the last one as text.
     """
 
-    __slots__ = ("_bound", "build", "counts", "revision", "statistics", "submissions")
+    __slots__ = ("bound", "build", "counts", "revision", "statistics", "submissions")
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Sums:
         self.statistics = statistics
         self.build = build
         self.revision = revision
-        self._bound = bound
+        self.bound = bound
 
     def copy(self) -> "Sums":
         """Return Sums that share nothing that changes."""
@@ -70,25 +70,25 @@ class Sums:
             list(self.statistics),
             self.build,
             self.revision,
-            self._bound,
+            self.bound,
         )
 
     def add(self, other: "Sums") -> None:
         """Add sums over arrays of the same number of buckets; `other` stays as it is."""
-        self._add_counts(other.counts, other._bound)
+        self._add_counts(other.counts, other.bound)
         self.submissions += other.submissions
         self.statistics = list(map(_plus, self.statistics, other.statistics))
         self.build, self.revision = max((self.build, self.revision), (other.build, other.revision))
 
     def _add_counts(self, counts: np.ndarray, bound: int) -> None:
         # Most additions need no look at the numbers: the bounds tell that all fit.
-        if self._bound + bound >= _INT64_LIMIT:
-            self._bound, bound = _largest(self.counts), _largest(counts)
-            dtype = np.int64 if self._bound + bound < _INT64_LIMIT else object
+        if self.bound + bound >= _INT64_LIMIT:
+            self.bound, bound = _largest(self.counts), _largest(counts)
+            dtype = np.int64 if self.bound + bound < _INT64_LIMIT else object
             self.counts = self.counts.astype(dtype, copy=False)
             counts = counts.astype(dtype, copy=False)
         self.counts += counts
-        self._bound += bound
+        self.bound += bound
 
 
 def sums_of(
@@ -277,7 +277,7 @@ def to_state(cell: Cell) -> tuple:
 
 
 def _narrow(sums: Sums) -> np.ndarray | list[int]:
-    if sums._bound < _INT32_LIMIT:
+    if sums.bound < _INT32_LIMIT:
         return sums.counts.astype(np.int32)
     largest = _largest(sums.counts)
     if largest < _INT32_LIMIT:

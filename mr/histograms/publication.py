@@ -1,6 +1,6 @@
 """What a job publishes: the sections that each reducer writes, and the end of it all."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -8,11 +8,13 @@ from typing import Any
 from mr.errors import FormatError, ObjectMissing, PlanAgain
 from mr.histograms.bodies import packing
 from mr.histograms.definitions import Definitions
-from mr.histograms.entries import Suffix, Value, read_entries, total
+from mr.histograms.entries import Value, read_entries, total
 from mr.histograms.filters import FilterTree
 from mr.histograms.folders import measures_name, read_info, read_json, state_name
+from mr.histograms.ledger import Catalog, Ledger, Suffix
 from mr.histograms.placing import Place, place_of
-from mr.histograms.sections import FolderSection, MeasureSection
+from mr.histograms.sections import FolderSection, MeasureSection, PathTexts
+from mr.histograms.shelves import shelf_of
 from mr.histograms.swapping import finish_folder, remove_old, swap, write_root_lists
 from mr.histograms.updates import FolderPlan, UpdatePlan
 from mr.publishing import Commits
@@ -23,15 +25,17 @@ from mr.text import counted
 #: Measures whose names are told to a person; coverage.json has all.
 NAMES_TOLD = 20
 
-#: What is made of one channel, major version and measure; "" is the folder's own section.
+#: Channel, major version and measure of a section; "" is the folder's own.
 SectionKey = tuple[str, str, str]
+#: Channel, major version and shelf; "" is the folder's own.
+ShelfKey = tuple[str, str, int | str]
 
 
 class Sections:
-    """The sections of one reduce task, in the order of their keys.
+    """The sections of one reduce task, shelf by shelf.
 
     A section that the base folder has and that no block has told of is carried over: it belongs to
-    the reducer that its key would have come to.
+    the reducer that its shelf would have come to.
     """
 
     def __init__(self, plan: UpdatePlan, definitions: Definitions, output: ReduceOutput) -> None:
@@ -41,60 +45,80 @@ class Sections:
         self._open = packing(output.open, output.store)
         #: By version, the measures that the base folder has a state of.
         self._known = {key: self._measures(folder) for key, folder in plan.folders.items()}
-        self._waiting = deque(self._carried_over())
-        self._key: SectionKey | None = None
-        self._section: FolderSection | MeasureSection | None = None
+        #: By shelf, the measures that must come from this task, whatever the blocks hold.
+        self._waiting = self._carried_over()
+        #: The folder's own section that is being written.
+        self._own: tuple[ShelfKey, FolderSection] | None = None
         self._results: dict[SectionKey, dict[str, Any]] = {}
-        #: The tree of the folder that was asked for last.
-        self._tree: tuple[str, FilterTree] | None = None
+        #: The paths of the version that was asked for last, and what its sheets point at.
+        self._paths: tuple[str, PathTexts] | None = None
+        self._catalog: tuple[str, Catalog] | None = None
 
     def add(self, key: tuple, values: Iterable[Any]) -> None:
         """Take all values of the next key."""
-        if key[:3] != self._key:
-            self._turn_to(key[:3])
-        self._section.add(key[3:], total(key[3:], values))
+        if key[2] != "":
+            self._write_shelf(key, values)
+            return
+        if self._own is None or self._own[0] != key[:3]:
+            self._finish_own()
+            self._own = key[:3], self._folder_section(key[:3])
+        self._own[1].add(key[3:], total(key[3:], values))
 
     def close(self) -> Iterator[tuple[SectionKey, dict[str, Any]]]:
         """Finish everything, and yield what became of each section."""
-        self._finish()
-        for key in self._waiting:
-            self._begin(key)
-            self._finish()
+        self._finish_own()
+        for key in list(self._waiting):
+            if key[2] != "":
+                self._write_shelf(key, ())
+            else:
+                self._own = key, self._folder_section(key)
+                self._finish_own()
         yield from sorted(self._results.items())
 
-    def _turn_to(self, key: SectionKey) -> None:
-        self._finish()
-        while self._waiting and self._waiting[0] < key:
-            self._begin(self._waiting.popleft())
-            self._finish()
-        if self._waiting and self._waiting[0] == key:
-            self._waiting.popleft()
-        self._begin(key)
-
-    def _begin(self, key: SectionKey) -> None:
-        channel, major, measure = self._key = key
+    def _write_shelf(self, key: ShelfKey, values: Iterable[Any]) -> None:
+        """Write the sections of a shelf's measures."""
+        channel, major, _ = key
         folder = self._plan.folders[f"{channel}/{major}"]
-        if not measure:
-            self._section = FolderSection(
-                folder.folder,
-                open_file=self._open,
-                base=self._base(folder, ""),
-                base_tree=self._base_tree(folder),
-            )
-            return
-        self._section = MeasureSection(
+        carried_over = set(self._waiting.pop(key, ()))
+        ledger = Ledger(self._catalog_of(folder), self._output.folder)
+        for value in values:
+            ledger.add(value)
+        for measure, layouts, cells in ledger.close():
+            section = self._measure_section(folder, measure)
+            section.add((), layouts)
+            section.add_cells(cells)
+            self._results[channel, major, measure] = section.close()
+            carried_over.discard(measure)
+        for measure in sorted(carried_over):
+            section = self._measure_section(folder, measure)
+            self._results[channel, major, measure] = section.close()
+
+    def _measure_section(self, folder: FolderPlan, measure: str) -> MeasureSection:
+        return MeasureSection(
             folder.folder,
             measure,
             open_file=self._open,
             definitions=self._definitions,
-            tree=self._tree_of(folder),
+            paths=self._paths_of(folder),
             base=self._base(folder, measure),
         )
 
-    def _finish(self) -> None:
-        if self._section is not None:
-            self._results[self._key] = self._section.close()
-            self._section = None
+    def _folder_section(self, key: ShelfKey) -> FolderSection:
+        self._waiting.pop(key, None)
+        channel, major, _ = key
+        folder = self._plan.folders[f"{channel}/{major}"]
+        return FolderSection(
+            folder.folder,
+            open_file=self._open,
+            base=self._base(folder, ""),
+            base_tree=self._base_tree(folder),
+        )
+
+    def _finish_own(self) -> None:
+        if self._own is not None:
+            key, section = self._own
+            self._results[key] = section.close()
+            self._own = None
 
     def _measures(self, folder: FolderPlan) -> frozenset[str]:
         if folder.base is None:
@@ -102,14 +126,14 @@ class Sections:
         with self._base_is_there(folder):
             return frozenset(read_json(self._output.store, measures_name(folder.base)))
 
-    def _carried_over(self) -> list[SectionKey]:
-        """Every section that must come from this task, whatever the blocks hold."""
-        keys = (
-            (*version.split("/"), measure)
-            for version, measures in self._known.items()
-            for measure in ("", *measures)
-        )
-        return sorted(key for key in keys if self._output.takes(key))
+    def _carried_over(self) -> dict[ShelfKey, list[str]]:
+        found: dict[ShelfKey, list[str]] = defaultdict(list)
+        for version, measures in self._known.items():
+            channel, major = version.split("/")
+            found[channel, major, ""].append("")
+            for measure in measures:
+                found[channel, major, shelf_of(measure)].append(measure)
+        return {key: names for key, names in found.items() if self._output.takes(key)}
 
     def _base(self, folder: FolderPlan, measure: str) -> Iterable[tuple[Suffix, Value]]:
         """The entries of a section of the base folder; none of one that is new."""
@@ -136,10 +160,15 @@ class Sections:
                 raise PlanAgain(f"{folder.base} in {store.url} was removed meanwhile.") from None
             raise FormatError(f"{error}; --rebuild publishes afresh.") from None
 
-    def _tree_of(self, folder: FolderPlan) -> FilterTree:
-        if self._tree is None or self._tree[0] != folder.folder:
-            self._tree = folder.folder, FilterTree(self._base_tree(folder))
-        return self._tree[1]
+    def _paths_of(self, folder: FolderPlan) -> PathTexts:
+        if self._paths is None or self._paths[0] != folder.folder:
+            self._paths = folder.folder, PathTexts(FilterTree(self._base_tree(folder)))
+        return self._paths[1]
+
+    def _catalog_of(self, folder: FolderPlan) -> Catalog:
+        if self._catalog is None or self._catalog[0] != folder.folder:
+            self._catalog = folder.folder, Catalog()
+        return self._catalog[1]
 
 
 def publish(output: Store, plan: UpdatePlan, commits: Commits) -> str:

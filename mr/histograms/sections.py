@@ -8,21 +8,21 @@ import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from mr.histograms.definitions import Definition, Definitions
 from mr.histograms.entries import (
     BLOCK,
-    BY_BUILD,
-    BY_SUBMISSION,
     PATH,
+    Pieces,
     StateWriter,
-    Suffix,
     Value,
     plus,
 )
 from mr.histograms.filters import FilterTree, Path
-from mr.histograms.merging import Cell, Layout, mismatch, published
+from mr.histograms.ledger import BY_BUILD, BY_SUBMISSION, Cells, Chunk, Suffix
+from mr.histograms.merging import Layout, mismatch
+from mr.histograms.rendering import Line, Lines, line_of
 
 #: Items of a published array after its buckets, without the filter's id.
 _AFTER_BUCKETS = 6
@@ -82,7 +82,7 @@ class MeasureSection(_Section):
         *,
         open_file: OpenFile,
         definitions: Definitions,
-        tree: FilterTree,
+        paths: "PathTexts",
         base: Iterable[tuple[Suffix, Value]] = (),
     ) -> None:
         super().__init__(base)
@@ -90,21 +90,49 @@ class MeasureSection(_Section):
         self._measure = measure
         self._open_file = open_file
         self._definitions = definitions
-        self._tree = tree
+        self._paths = paths
         self._state = StateWriter(open_file(f"{folder}/state/measures/{measure}.jsonl.gz"))
         self._layouts: list[Layout] = []
         self._definition: Definition | None = None
         self._files: dict[int, DateFile] = {}
 
     def _take(self, suffix: Suffix, value: Value) -> None:
-        self._state.write(suffix, value)
         if not suffix:
+            self._state.write(suffix, value)
             self._begin(value)
             return
         kind, date, *path = suffix
+        line = value if type(value) is Line else line_of(value, self._layouts[0].buckets)
+        self._write(
+            Chunk(kind, [date], [tuple(path)], Lines(line.buckets, [line.state], [line.row]))
+        )
+
+    def add_cells(self, cells: Cells) -> None:
+        """Take the next cells."""
+        for found in cells:
+            if type(found) is not Chunk:
+                self.add(*found)
+            elif self._next is None:
+                self._write(found)
+            else:
+                for suffix, line in found:
+                    self.add(suffix, line)
+
+    def _write(self, chunk: Chunk) -> None:
+        # As few steps as possible for each cell: there may be millions.
+        kind, dates, lines = chunk.kind, chunk.dates, chunk.lines
+        shown = list(map(self._paths.__getitem__, chunk.paths))
+        heads = {date: b"[[%d, %s, " % (kind, _dumped(date)) for date in set(dates)}
+        self._state.write_lines(
+            [
+                b"%s%s],%s]\n" % (heads[date], path.text, state)
+                for date, path, state in zip(dates, shown, lines.states, strict=True)
+            ]
+        )
         file = self._files.get(kind)
-        if file is not None:
-            self._add_row(file, date, tuple(path), value)
+        if file is not None and lines.buckets == self._layouts[0].buckets and lines.rows[0]:
+            for date, path, row in zip(dates, shown, lines.rows, strict=True):
+                file.add(date, b"%s,%d" % (row, path.id))
 
     def _begin(self, layouts: list[Layout]) -> None:
         self._layouts = layouts
@@ -118,12 +146,6 @@ class MeasureSection(_Section):
                 BY_BUILD: DateFile(self._open_file(f"{stem}-by-build-date.json")),
                 BY_SUBMISSION: DateFile(self._open_file(f"{stem}-by-submission-date.json")),
             }
-
-    def _add_row(self, file: "DateFile", date: str, path: Path, cell: Cell) -> None:
-        row = published(cell, self._layouts[0].buckets)
-        if row is not None:
-            row.append(self._tree.id_of(path))
-            file.add(date, row)
 
     def _finish(self) -> dict[str, Any]:
         self._state.close()
@@ -153,25 +175,50 @@ class MeasureSection(_Section):
         )
 
 
+class _Shown(NamedTuple):
+    """What stands for a path in lines: its parts in JSON, and its id."""
+
+    text: bytes
+    id: int
+
+
+class PathTexts(dict[Path, _Shown]):
+    """What stands for each path of one version."""
+
+    def __init__(self, tree: FilterTree) -> None:
+        super().__init__()
+        self._tree = tree
+
+    def __missing__(self, path: Path) -> _Shown:
+        shown = self[path] = _Shown(_dumped(path)[1:-1], self._tree.id_of(path))
+        return shown
+
+
+def _dumped(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
 class DateFile:
     """A published file of rows by date, written as the rows come: sorted by date."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._pieces = Pieces(file)
         self._date: str | None = None
 
-    def add(self, date: str, row: list[int | float]) -> None:
-        """Write the next row."""
+    def add(self, date: str, row: bytes) -> None:
+        """Write the next row: its numbers as JSON, without the brackets."""
         if date == self._date:
-            before = ","
+            before = b",["
         else:
-            before = ("{" if self._date is None else "],") + f'"{date}":['
+            before = b'%s"%s":[[' % (b"{" if self._date is None else b"],", date.encode())
             self._date = date
-        self._file.write(f"{before}{_json(row)}".encode())
+        self._pieces.write(b"%s%s]" % (before, row))
 
     def close(self) -> None:
         """Finish the file."""
-        self._file.write(b"{}" if self._date is None else b"]}")
+        self._pieces.write(b"{}" if self._date is None else b"]}")
+        self._pieces.flush()
         self._file.close()
 
 

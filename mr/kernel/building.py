@@ -28,7 +28,7 @@ from mr.scratch import cache_folder
 _SOURCES = ("code.py", "layout.py", "building.py")
 _DIGEST_BYTES = 32
 #: The names of the compiled functions in the object code, and what they may call beside each other.
-SKIM, GATHER = "mr_skim", "mr_gather"
+SKIM, GATHER, SPILL = "mr_skim", "mr_gather", "mr_spill"
 _OUTSIDE = {"log", "memset", "memcpy", "memmove"}
 
 #: The arrays that `gather` works on, in the order of its arguments: shape and type.
@@ -61,6 +61,7 @@ class Functions:
 
     skim: Any
     gather: Any
+    spill: Any
     #: Keeps the code in memory.
     engine: Any
 
@@ -120,13 +121,16 @@ def _linked(llvm: Any, code: bytes) -> Functions:
     engine.finalize_object()
     pointer, size = ctypes.c_void_p, ctypes.c_int64
     # The text is a bytes object, whose own memory is read.
-    skim = ctypes.CFUNCTYPE(
-        None, ctypes.c_char_p, size, pointer, size, pointer, size, pointer, pointer
+    text = ctypes.c_char_p
+    types = {
+        SKIM: (None, text, size, pointer, size, pointer, size, pointer, pointer),
+        GATHER: (None, text, size, size, *[pointer] * len(GATHER_ARRAYS)),
+        SPILL: (size, pointer, size, pointer, size, pointer, pointer, pointer, size, pointer),
+    }
+    functions = (
+        ctypes.CFUNCTYPE(*kinds)(engine.get_function_address(name)) for name, kinds in types.items()
     )
-    gather = ctypes.CFUNCTYPE(None, ctypes.c_char_p, size, size, *[pointer] * len(GATHER_ARRAYS))
-    return Functions(
-        skim(engine.get_function_address(SKIM)), gather(engine.get_function_address(GATHER)), engine
-    )
+    return Functions(*functions, engine)
 
 
 # --- building ---
@@ -182,7 +186,7 @@ def _compiled() -> bytes:
     # What nobody else can call, LLVM sees through: that no call fails, so no error is reported, and
     # nothing of Python is needed.
     for one in (*module.functions, *module.global_variables):
-        if not one.is_declaration and one.name not in (SKIM, GATHER):
+        if not one.is_declaration and one.name not in (SKIM, GATHER, SPILL):
             one.linkage = "internal"
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
@@ -236,14 +240,28 @@ def _entries() -> dict[str, Any]:
             carray(row_slots, shapes[15]),
         )  # fmt: skip
 
+    def spill(cells, words, starts, most_rows, rows, columns, numbers, most, kinds):
+        return code.spill(
+            carray(cells, (words,)),
+            carray(starts, (most_rows,)),
+            carray(rows, (most,)),
+            carray(columns, (most,)),
+            carray(numbers, (most,)),
+            carray(kinds, (most_rows,)),
+        )
+
     integer = types.int64
     octets, integers = types.CPointer(types.uint8), types.CPointer(types.int64)
     skim_type = types.void(octets, integer, integers, integer, integers, integer, octets, integers)
+    spill_type = integer(
+        integers, integer, integers, integer, integers, integers, integers, integer, integers
+    )
     pointers = [types.CPointer(getattr(types, kind)) for _, kind in GATHER_ARRAYS.values()]
     gather_type = types.void(octets, integer, integer, *pointers)
     return {
         SKIM: cfunc(skim_type, error_model="numpy")(skim),
         GATHER: cfunc(gather_type, error_model="numpy")(gather),
+        SPILL: cfunc(spill_type, error_model="numpy")(spill),
     }
 
 

@@ -21,10 +21,12 @@ from mr.kernel.layout import (
     HISTOGRAM,
     INNER,
     IS_FULL,
+    IS_PLAIN,
     KIND_FLOAT,
     KIND_INT,
     KIND_SHIFT,
     LARGEST_COUNT,
+    LIMBS,
     LINE_BEGIN,
     LINE_END,
     LINE_JSON,
@@ -68,7 +70,7 @@ FULL = -2
 TAB, NEWLINE, SPACE, QUOTE, COMMA, MINUS, POINT, ZERO, NINE, COLON = b'\t\n ",-.09:'
 OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT, BACKSLASH, SLASH = b"[]{}\\/"
 LETTER_A, LETTER_B, LETTER_D, LETTER_E, LETTER_F, LETTER_L = b"abdefl"
-LETTER_N, LETTER_R, LETTER_S, LETTER_T, LETTER_U = b"nrstu"
+LETTER_N, LETTER_R, LETTER_S, LETTER_T, LETTER_U, LETTER_Z, UNDERSCORE = b"nrstuz_"
 
 #: Each byte of a word.
 _ONES = np.uint64(0x0101010101010101)
@@ -599,11 +601,23 @@ def name_of(text, begin, end, prefix, used, names, slots, arena):
     names[name, NAME_LENGTH] = length
     names[name, NAME_HASH] = signed
     names[name, NAME_STAMP] = 0
-    names[name, NAME_RECORDS] = 0
+    names[name, NAME_RECORDS] = 0 if prefix >> KIND_SHIFT >= OS else is_plain(text, begin, end)
     slots[slot] = name
     used[USED_NAMES] = name + 1
     used[USED_ARENA] = offset + length
     return name
+
+
+@register_jitable
+def is_plain(text, begin, end):
+    """Whether a measure may have this name, or part of one: A-Z a-z 0-9 _ . - only."""
+    for place in range(begin, end):
+        found = byte(text, place)
+        is_letter = (found | 0x20) >= LETTER_A and (found | 0x20) <= LETTER_Z
+        is_mark = found == UNDERSCORE or found == POINT or found == MINUS
+        if not (is_letter or is_digit(found) or is_mark):
+            return 0
+    return 1
 
 
 @register_jitable
@@ -811,6 +825,8 @@ def scan_histograms(
         if names[name, NAME_STAMP] == used[SERIAL]:
             return UNSURE, histograms
         names[name, NAME_STAMP] = used[SERIAL]
+        if begin == end or not names[name, IS_PLAIN]:
+            return UNSURE, histograms
         first = written
         place, numbers, written = scan_numbers(text, place + 1, size, powers, entries, first)
         if place < 0:
@@ -892,10 +908,14 @@ def scan_simple(
                 place = inside
                 continue
         else:
+            before = measures
             place, measures = scan_measure(
                 text, place, size, depth + (2 if outer >= 0 else 1), stack, name, simple, measures
             )
             if place < 0:
+                return UNSURE, measures
+            is_bad = not names[name, IS_PLAIN] or (outer >= 0 and not names[outer, IS_PLAIN])
+            if measures > before and is_bad:
                 return UNSURE, measures
         place = skip_spaces(text, place)
         if outer >= 0 and byte(text, place) == CLOSE_OBJECT:
@@ -1130,3 +1150,53 @@ def gather(
     cursor[LINES] = line
     cursor[WRITTEN] = written
     cursor[TAKEN] = taken
+
+
+# --- spilling: rows as what of them is not 0 ---
+
+
+@register_jitable
+def carry(cells, statistic):
+    """Leave 0 to 2**32 - 1 in all limbs but the highest, so that equal sums have equal limbs."""
+    for limb in range(statistic + 1, statistic + LIMBS):
+        cells[limb + 1] += cells[limb] >> _LIMB_BITS
+        cells[limb] &= _LIMB_MASK
+
+
+@register_jitable
+def spill(cells, starts, rows, columns, numbers, kinds):
+    """Write the numbers of rows that are not 0, row by row; gives how many they are.
+
+    A row's columns are its submissions, its limbs, its counts; its kinds are two bits for each
+    statistic, and a sum that a float took part in is one of floats.
+    """
+    written = 0
+    for row in range(len(starts)):
+        begin = starts[row]
+        rows[written] = row
+        columns[written] = 0
+        numbers[written] = cells[begin + ROW_SUBMISSIONS]
+        written += 1
+        kind = 0
+        column = 1
+        for index in range(5):
+            statistic = begin + ROW_STATISTICS + index * STATISTIC_WORDS
+            own = cells[statistic]
+            kind |= (KIND_FLOAT if own & KIND_FLOAT else own) << (2 * index)
+            carry(cells, statistic)
+            for limb in range(statistic + 1, statistic + STATISTIC_WORDS):
+                if cells[limb] != 0:
+                    rows[written] = row
+                    columns[written] = column
+                    numbers[written] = cells[limb]
+                    written += 1
+                column += 1
+        kinds[row] = kind
+        for count in range(begin + ROW_COUNTS, begin + ROW_COUNTS + cells[begin + ROW_BUCKETS]):
+            if cells[count] != 0:
+                rows[written] = row
+                columns[written] = column
+                numbers[written] = cells[count]
+                written += 1
+            column += 1
+    return written

@@ -33,9 +33,11 @@ REFUSED_COLUMNS = 3
 # --- gathering ---
 
 # A name (or another token) that was met: the kind and the parent that it belongs to, its bytes in
-# the arena, its hash, the last record that had it, and for the end of a path, its records.
+# the arena, its hash, the last record that had it; of the end of a path its records, and of a
+# measure's name whether it may be one.
 NAME_COLUMNS = 6
 NAME_PREFIX, NAME_OFFSET, NAME_LENGTH, NAME_HASH, NAME_STAMP, NAME_RECORDS = range(NAME_COLUMNS)
+IS_PLAIN = NAME_RECORDS
 # Kinds of names. An INNER name's parent is the outer name; a path goes from a place, which is
 # numbered by the caller, by OS, version and arch to the revision.
 HISTOGRAM, SIMPLE, INNER, OS, VERSION, ARCH, REVISION = range(7)
