@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kernels import Compiled, Served
 from servers import fauxqs, ministack, seaweed  # noqa: F401 - fixtures for every test
 
 from mr.engines.onemachine import LocalCluster, local_cluster
@@ -75,6 +76,28 @@ def functions(kernel_folder: Path) -> Functions:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(SWITCH, raising=False)
         return load(kernel_folder)
+
+
+@pytest.fixture(scope="session")
+def compiled(functions: Functions) -> Compiled:
+    """The compiled scanner as it is."""
+    return Compiled(functions)
+
+
+@pytest.fixture(scope="session")
+def guarded(kernel_folder: Path) -> Iterator[Served]:
+    """The compiled scanner beside memory that nobody may touch."""
+    served = Served("guarded", kernel_folder)
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="session")
+def checked(kernel_folder: Path) -> Iterator[Served]:
+    """The scanner's code with every index checked."""
+    served = Served("checked", kernel_folder)
+    yield served
+    served.stop()
 
 
 @pytest.fixture

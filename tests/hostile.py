@@ -1,7 +1,7 @@
 """Lines that are good, and lines that are meant to fool whoever tells good from bad."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hypothesis import strategies as st
 
@@ -72,6 +72,15 @@ HOSTILE = (
 
 
 # --- by hand ---
+
+#: A record as they usually are, with a little of everything.
+ORDINARY = b"""1f0e\t{"ver": 2, "info": {"reason": "idle-daily", "OS": "WINNT", "version": "6.1", \
+"arch": "x86", "revision": "http://example.org/rev/12ab", "isWow64": false, "memsize": 2046}, \
+"simpleMeasurements": {"uptime": 17, "start": 265, "js": {"setProto": 0, "customIter": 12}}, \
+"histograms": {"READ_MS": [6090, 1, 5, 7, 0, 0, 407, 50.968602538108826, 153.15068654087116, -1, \
+-1], "LONG": [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1], \
+"FLAG": [1, 0, 0, 0, -1, -1, 0, 0]}, "slowSQL": {"mainThread": {"SELECT \\"a\\"": [1, 100]}}, \
+"lateWrites": {"memoryMap": [], "stacks": [[[0, 1], [-1, 20]]]}, "x": [null, 1e-3, "\xc3\xa9"]}"""
 
 #: Values, of which some are good.
 VALUES = [
@@ -317,3 +326,8 @@ def deep() -> Iterator[bytes]:
         yield b'id\t{"a":' + b"[0, 0, " * levels + b"1" + b"]" * levels + b"}"
         yield b'id\t{"a":' + b"[" * levels
         yield b'id\t{"a":' + b'{"a":' * levels
+
+
+def joined(lines: Iterable[bytes]) -> bytes:
+    """A text of lines."""
+    return b"".join(line + b"\n" for line in lines)

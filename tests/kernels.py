@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mr.codecs import decompress
 from mr.histograms.bounds import exponential
 from mr.histograms.extraction import SIMPLE_HIGH, SIMPLE_LOW, SIMPLE_PREFIX
 from mr.histograms.merging import Sums
@@ -308,7 +309,7 @@ def records_in(gathered: Gathered) -> dict[Path_, int]:
     return {
         path_of(gathered, number): name[NAME_RECORDS]
         for number, name in enumerate(gathered.names)
-        if name[NAME_RECORDS]
+        if name[NAME_PREFIX] >> KIND_SHIFT == REVISION and name[NAME_RECORDS]
     }
 
 
@@ -354,6 +355,20 @@ def path_of(gathered: Gathered, number: int) -> Path_:
 def _token(gathered: Gathered, number: int) -> bytes:
     name = gathered.names[number]
     return gathered.arena[name[NAME_OFFSET] : name[NAME_OFFSET] + name[NAME_LENGTH]]
+
+
+def ordinary_lines(folder: Path) -> list[bytes]:
+    """The lines of a generated tree."""
+    return [
+        line
+        for path in sorted(folder.rglob("*.log.*"))
+        for line in decompressed(path).split(b"\n")[:-1]
+    ]
+
+
+def decompressed(path: Path) -> bytes:
+    """The bytes of a sound block."""
+    return b"".join(decompress(lambda: path.open("rb"), path.name, report=print))
 
 
 # --- in a process of its own ---

@@ -3,59 +3,24 @@
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import hostile
 import pytest
 import simdjson
-from conftest import Tree
-from hostile import GOOD_JSON, HOSTILE
+from hostile import GOOD_JSON, HOSTILE, ORDINARY, joined
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels import Compiled, Line, Served, skim, skim_each
+from kernels import Line, ordinary_lines, skim, skim_each
 from reading import block_of, exact
 
 from mr import skimming
-from mr.codecs import decompress
 from mr.generate.damage import BAD_RECORD_KINDS, spoilt
 from mr.kernel.building import Functions
 from mr.lines import BlockAccount
 from mr.records import Record, read_chunks, read_records
 from mr.skimming import Skimmer
 from mr.validity import check_line, parse_plain
-
-#: A record as they usually are, with a little of everything.
-ORDINARY = b"""1f0e\t{"ver": 2, "info": {"reason": "idle-daily", "OS": "WINNT", "version": "6.1", \
-"arch": "x86", "revision": "http://example.org/rev/12ab", "isWow64": false, "memsize": 2046}, \
-"simpleMeasurements": {"uptime": 17, "start": 265, "js": {"setProto": 0, "customIter": 12}}, \
-"histograms": {"READ_MS": [6090, 1, 5, 7, 0, 0, 407, 50.968602538108826, 153.15068654087116, -1, \
--1], "LONG": [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1], \
-"FLAG": [1, 0, 0, 0, -1, -1, 0, 0]}, "slowSQL": {"mainThread": {"SELECT \\"a\\"": [1, 100]}}, \
-"lateWrites": {"memoryMap": [], "stacks": [[[0, 1], [-1, 20]]]}, "x": [null, 1e-3, "\xc3\xa9"]}"""
-
-
-@pytest.fixture(scope="session")
-def compiled(functions: Functions) -> Compiled:
-    """The compiled scanner as it is."""
-    return Compiled(functions)
-
-
-@pytest.fixture(scope="session")
-def guarded(kernel_folder: Path) -> Iterator[Served]:
-    """The compiled scanner beside memory that nobody may touch."""
-    served = Served("guarded", kernel_folder)
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="session")
-def checked(kernel_folder: Path) -> Iterator[Served]:
-    """The scanner's code with every index checked."""
-    served = Served("checked", kernel_folder)
-    yield served
-    served.stop()
-
 
 # --- skimming: verdicts and members ---
 
@@ -105,11 +70,6 @@ def outermost_pairs(raw: bytes) -> list[tuple[str, object]]:
     return pairs
 
 
-def joined(lines: Iterable[bytes]) -> bytes:
-    """A text of lines."""
-    return b"".join(line + b"\n" for line in lines)
-
-
 @pytest.mark.parametrize("lines", [hostile.by_hand, hostile.all_bytes, hostile.cut_and_spliced])
 def test_it_is_sure_of_good_lines_only(compiled, lines):
     """Whatever is wrong with a line, and wherever, it is not sure; and where it is, it is right."""
@@ -137,23 +97,9 @@ def test_it_is_sure_of_good_lines_only_among_any(compiled, lines, most_lines, mo
     assert_true(text, skim(compiled, text, most_lines, most_members))
 
 
-def ordinary_lines(tree: Tree) -> list[bytes]:
-    """The lines of a generated tree."""
-    return [
-        line
-        for path in sorted(tree.path.rglob("*.log.*"))
-        for line in decompressed(path).split(b"\n")[:-1]
-    ]
-
-
-def decompressed(path: Path) -> bytes:
-    """The bytes of a block."""
-    return b"".join(decompress(lambda: path.open("rb"), path.name, report=pytest.fail))
-
-
 def test_it_is_sure_of_every_ordinary_record(compiled, tree):
     """So nearly no line is left to the plain code."""
-    lines = ordinary_lines(tree)
+    lines = ordinary_lines(tree.path)
     text = joined(lines)
     assert assert_true(text, skim(compiled, text, 4000, 20_000)) == len(lines)
 
@@ -256,7 +202,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.usefixtures("small")
 def test_a_block_gives_the_same_records(functions, tree):
     """Good and bad lines, of few and of many members, give the same records and account."""
-    good = ordinary_lines(tree)[:12]
+    good = ordinary_lines(tree.path)[:12]
     bad = [spoilt(line + b"\n", kind) for line, kind in zip(good, BAD_RECORD_KINDS, strict=False)]
     few = [b'%d\t{"a":{"b":%d}}\n' % (n, n) for n in range(20)]
     many = [b"m\t{%b}\n" % b",".join(b'"%d":[{"a":%d}]' % (n, n) for n in range(40))]
