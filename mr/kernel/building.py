@@ -106,10 +106,13 @@ def _read(path: Path) -> bytes | None:
             data = file.read()
     except OSError:
         return None
-    is_ours = all(one.st_uid in (0, os.geteuid()) and not one.st_mode & 0o022
-                  for one in (about, folder))  # fmt: skip
     digest, code = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    return code if is_ours and hashlib.sha256(code).digest() == digest else None
+    is_whole = hashlib.sha256(code).digest() == digest
+    return code if is_whole and _is_ours(about) and _is_ours(folder) else None
+
+
+def _is_ours(about: os.stat_result) -> bool:
+    return about.st_uid in (0, os.geteuid()) and not about.st_mode & 0o022
 
 
 def _linked(llvm: Any, code: bytes) -> Functions:
@@ -139,19 +142,36 @@ def _linked(llvm: Any, code: bytes) -> Functions:
 def build(folder: Path | None = None, *, timeout_seconds: float = 300) -> bool:
     """Build the code if it was not yet; return whether it is there now.
 
-    Of several who ask at once one builds and the others wait.
+    Of several who ask at once one builds and the others wait. Where it cannot be built nothing is
+    said: the plain code does all that it would do. `write_object` raises the reason.
     """
     try:
-        path = object_path(folder)
-    except ImportError:
+        path = object_path(folder).absolute()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_ours(path.parent.stat()):
+            return False  # nothing in it would be loaded
+        with _locked(path.with_suffix(".lock")):
+            if _read(path) is None:
+                _build(path, timeout_seconds)
+            return _read(path) is not None
+    except (ImportError, OSError):
         return False
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(path.with_suffix(".lock")):
-        if _read(path) is None:
-            command = [sys.executable, "-m", "mr.kernel.building", str(path)]
-            with suppress(subprocess.SubprocessError):
-                subprocess.run(command, timeout=timeout_seconds, check=False)
-        return _read(path) is not None
+
+
+def _build(path: Path, timeout_seconds: float) -> None:
+    with suppress(subprocess.SubprocessError):
+        subprocess.run(
+            [sys.executable, "-m", "mr.kernel.building", str(path)],
+            # Python looks for modules there first, so not in a folder of the person's.
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    for unfinished in path.parent.glob(f"{path.name}-*"):
+        unfinished.unlink(missing_ok=True)  # of a process that was killed
 
 
 @contextmanager
