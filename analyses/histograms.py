@@ -10,7 +10,7 @@ from collections import Counter
 from mr import Analysis
 from mr.histograms.definitions import Definitions
 from mr.histograms.document import write_document
-from mr.histograms.entries import BLOCK, SKIP, combined, drained
+from mr.histograms.entries import BLOCK, SKIP, combined
 from mr.histograms.gathering import Gathering
 from mr.histograms.placing import place_of
 from mr.histograms.publication import Sections, publish
@@ -59,9 +59,9 @@ class Histograms(Analysis):
             for record in records:
                 gathering.add_record(record.payload)
                 if gathering.is_full:
-                    yield from drained(gathering.drain())
+                    yield from gathering.pairs()
             if gathering.is_full:
-                yield from drained(gathering.drain())
+                yield from gathering.pairs()
         without_path = gathering.end_block()
         yield (
             (*self._folder, "", BLOCK, block.key),
@@ -82,7 +82,7 @@ class Histograms(Analysis):
         """Yield what was added up over all blocks, and what was left out."""
         for gathering in (self._gathering, self._scanned):
             if gathering is not None:
-                yield from drained(gathering.drain())
+                yield from gathering.pairs()
         for (channel, major, reason, measure), times in self._skipped.items():
             yield (channel, major, "", SKIP, reason, measure), times
 

@@ -3,11 +3,13 @@
 Nothing here decides that the output counts: that is the commit's part.
 """
 
+import cProfile
+import marshal
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,6 +48,7 @@ from mr.shuffle import ItemSink, MapBuffer, combiner
 from mr.sources import Run, Sources
 from mr.spec import JobSpec, RunRef, Step, line_blocks, line_runs, read_spec
 from mr.staging import StagedFiles, place_files
+from mr.stopwatch import OTHER, WATCH, WRITE
 from mr.store import Store
 from mr.stores import open_store
 from mr.tasks import Task
@@ -123,6 +126,11 @@ class Attempt:
         """Where its files go until they are put in place."""
         return layout.files_name(self.task.job, self.task.id, self.name)
 
+    @property
+    def profile(self) -> str:
+        """Where its profile of the processor's time goes, if the job has that."""
+        return layout.profile_name(self.task.job, self.task.id, self.name)
+
     def moved(self) -> None:
         """Show that the attempt goes on."""
         self.position.moves += 1
@@ -133,10 +141,26 @@ def run_attempt(attempt: Attempt) -> Commit:
 
     Raises what the analysis raises, and RetryElsewhere when a store fails.
     """
+    with _profiling(attempt) if attempt.job.spec.profiles_cpu else nullcontext():
+        WATCH.start()
+        try:
+            commit = _run(attempt)
+        except PlanAgain as error:
+            commit = Commit(attempt.task.id, attempt.name, [], again=str(error))
+        return replace(commit, profile=WATCH.stop())
+
+
+@contextmanager
+def _profiling(attempt: Attempt) -> Iterator[None]:
+    """Tell by function where the time of the with-block went, in the form that `pstats` reads."""
+    profiler = cProfile.Profile()
+    profiler.enable()
     try:
-        return _run(attempt)
-    except PlanAgain as error:
-        return Commit(attempt.task.id, attempt.name, [], again=str(error))
+        yield
+    finally:
+        profiler.disable()
+    profiler.create_stats()
+    attempt.out.write(attempt.profile, marshal.dumps(profiler.stats))
 
 
 def _run(attempt: Attempt) -> Commit:
@@ -162,12 +186,21 @@ def _run(attempt: Attempt) -> Commit:
     else:
         buffer = _map_buffer(attempt, analysis)
         _feed(attempt, analysis, line, buffer)
-        with attempt.out.create(layout.run_name(task.job, task.id, attempt.name)) as out:
+        with _writing(attempt, layout.run_name(task.job, task.id, attempt.name)) as out:
             spans = buffer.write(out)
         pairs, spills = buffer.pairs, buffer.spills
     seconds = time.monotonic() - start
     tally = attempt.position.tally
     return Commit(task.id, attempt.name, spans, tally, pairs, spills, seconds, files)
+
+
+@contextmanager
+def _writing(attempt: Attempt, name: str) -> Iterator[BinaryIO]:
+    """An object of the attempt's output, written in a with-block; its last bytes go at the end."""
+    with attempt.out.create(name) as out:
+        yield out
+        WATCH.enter(WRITE)
+    WATCH.enter(OTHER)
 
 
 def _planned(attempt: Attempt) -> Any:
@@ -217,7 +250,7 @@ def _remote(blocks: list[Block]) -> list[Block]:
 
 
 def _map_only(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[list[Span], int]:
-    with attempt.out.create(attempt.result) as out:
+    with _writing(attempt, attempt.result) as out:
         writer = RunWriter(out, attempt.moved)
         sink = ItemSink(writer)
         _feed(attempt, analysis, line, sink)
@@ -243,10 +276,10 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, dic
     spec = attempt.job.spec
     output = _output(spec, attempt.task.step)
     with ExitStack() as stack:
-        out = stack.enter_context(attempt.out.create(attempt.result))
+        out = stack.enter_context(_writing(attempt, attempt.result))
         files = None
         if output is not None:
-            packed = stack.enter_context(attempt.out.create(attempt.files))
+            packed = _Moving(stack.enter_context(_writing(attempt, attempt.files)), attempt.moved)
             files = stack.enter_context(StagedFiles(packed, attempt.folder))
         writer = RunWriter(out, attempt.moved)
         sources = stack.enter_context(Sources(attempt.store))
@@ -276,12 +309,14 @@ def _place(attempt: Attempt, line: dict) -> None:
     store, job = attempt.store, attempt.task.job
     commit = read_commit(store, job, line["task"])
     name = layout.files_name(job, commit.task, commit.attempt)
+    WATCH.enter(WRITE)
     place_files(
         commit.files,
         lambda start, end: store.open(name, start=start, end=end),
         open_store(attempt.job.spec.output),
         attempt.moved,
     )
+    WATCH.add(WRITE, sum(span.length for span in commit.files.values()))
 
 
 def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> str:
@@ -308,7 +343,7 @@ def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> str:
 
 
 class _Moving:
-    """A file that shows with each write that the attempt goes on."""
+    """A file of the attempt's output that shows with each write that the attempt goes on."""
 
     def __init__(self, out: BinaryIO, moved: Callable[[], None]) -> None:
         self._out = out
@@ -316,7 +351,11 @@ class _Moving:
 
     def write(self, data: bytes) -> int:
         self._moved()
-        return self._out.write(data)
+        before = WATCH.enter(WRITE)
+        written = self._out.write(data)
+        WATCH.enter(before)
+        WATCH.add(WRITE, written)
+        return written
 
 
 def _results(

@@ -1,6 +1,8 @@
 """Commits: the one write that makes a task done; and the failures that count against it."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +12,7 @@ from mr import layout
 from mr.errors import ObjectExists
 from mr.runs import PackedSpans, Span
 from mr.state import read_state
+from mr.stopwatch import STAGES, Spent
 from mr.store import Store
 from mr.tally import Tally
 
@@ -39,6 +42,31 @@ class Commit:
     #: since its last commit.
     deliveries: int = 1
     requests: dict[str, int] = field(default_factory=dict)
+    #: The worker that ran it, and what the attempt spent by stage of the work.
+    worker: str = ""
+    profile: Mapping[str, Spent] = field(default_factory=dict)
+
+
+class PackedProfile(Mapping[str, Spent]):
+    """A commit's profile in little memory."""
+
+    def __init__(self, profile: Mapping[str, Spent]) -> None:
+        self._stages = bytes(place for place, name in enumerate(STAGES) if name in profile)
+        found = [profile[name] for name in self]
+        self._seconds = array("d", (spent.seconds for spent in found))
+        self._bytes = array("Q", (spent.bytes for spent in found))
+
+    def __len__(self) -> int:
+        return len(self._stages)
+
+    def __iter__(self) -> Iterator[str]:
+        return (STAGES[place] for place in self._stages)
+
+    def __getitem__(self, name: str) -> Spent:
+        place = self._stages.find(STAGES.index(name)) if name in STAGES else -1
+        if place < 0:
+            raise KeyError(name)
+        return Spent(self._seconds[place], self._bytes[place])
 
 
 @dataclass(frozen=True)
@@ -101,7 +129,12 @@ def read_commits(store: Store, job: str, tasks: Sequence[str]) -> Iterator[Commi
 
 def held(commit: Commit) -> Commit:
     """The commit in a form that a coordinator can hold very many of."""
-    return replace(commit, spans=PackedSpans(commit.spans))
+    return replace(
+        commit,
+        spans=PackedSpans(commit.spans),
+        worker=sys.intern(commit.worker),
+        profile=PackedProfile(commit.profile),
+    )
 
 
 def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:

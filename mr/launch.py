@@ -59,6 +59,8 @@ class Request:
     document: bool = False
     #: Folders that travel with the analysis.
     ship: Sequence[str | PathLike[str]] = ()
+    #: What is to be told of where the time goes: one of `mr.spec.PROFILES`, or "" for nothing.
+    profile: str = ""
 
 
 def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[JobSpec, Listing]:
@@ -131,6 +133,7 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         document=request.document,
         requirements=header.requirements,
         platform=header.platform,
+        profile=request.profile,
     )
     plan_job(store, spec, bundle, blocks, prepared)
     return spec, listing

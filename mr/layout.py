@@ -7,6 +7,7 @@
     jobs/<job>/runs/<task>/<attempt>       output of a map task: sorted runs, by partition
     jobs/<job>/results/<task>/<attempt>    result part of a reduce (or map-only) task
     jobs/<job>/files/<task>/<attempt>      files that a reduce task wrote, until they are in place
+    jobs/<job>/profiles/<task>/<attempt>   where a task's processor time went, if it was asked for
     jobs/<job>/commits/<task>              which attempt won, and all that a later step needs of it
     jobs/<job>/failures/<task>/<attempt>   one counted failure, as a capsule
     jobs/<job>/heartbeat                   the coordinator's last sign of life
@@ -112,6 +113,16 @@ def files_name(job: str, task: str, attempt: str) -> str:
 def files_prefix(job: str) -> str:
     """The prefix of all files that are to be put in place: not needed once the job has ended."""
     return f"{job_prefix(job)}files/"
+
+
+def profile_name(job: str, task: str, attempt: str) -> str:
+    """Where an attempt tells by function where its processor time went."""
+    return f"{profiles_prefix(job)}{checked_id(task)}/{checked_id(attempt)}"
+
+
+def profiles_prefix(job: str) -> str:
+    """The prefix of all profiles of a job."""
+    return f"{job_prefix(job)}profiles/"
 
 
 def commit_name(job: str, task: str) -> str:

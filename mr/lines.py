@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mr.codecs import Damage, decompress
 from mr.errors import ShortRead
+from mr.stopwatch import DECOMPRESS, READ, SPLIT_LINES, WATCH
 from mr.validity import MAX_LINE_BYTES, TOO_LONG, check_long_line
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def read_lines(
 
     Raises ShortRead when fewer bytes come than `block.size`, and what `open_block` raises.
     """
-    return split_lines(_decompressed(block, open_block, account), account)
+    pieces = WATCH.within(DECOMPRESS, _decompressed(block, open_block, account))
+    return WATCH.within(SPLIT_LINES, split_lines(pieces, account))
 
 
 def split_lines(
@@ -139,7 +141,9 @@ def _decompressed(
     streams: list[_CountingStream] = []
 
     def reopen() -> BinaryIO:
+        before = WATCH.enter(READ)
         streams.append(_CountingStream(open_block(), account))
+        WATCH.enter(before)
         return streams[-1]
 
     def report(damage: Damage) -> None:
@@ -165,7 +169,9 @@ class _CountingStream:
         self.is_at_end = False
 
     def read(self, size: int) -> bytes:
+        before = WATCH.enter(READ)
         data = self._stream.read(size)
+        WATCH.enter(before)
         self.is_at_end = not data
         self.read_bytes += len(data)
         self._account.compressed_bytes = max(self._account.compressed_bytes, self.read_bytes)

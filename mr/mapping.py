@@ -20,6 +20,7 @@ from mr.kernel.building import Functions
 from mr.lines import BlockAccount
 from mr.records import Chunk, Record, Take, read_chunks, read_left, read_records
 from mr.skimming import Skimmer
+from mr.stopwatch import DECOMPRESS, MAP, MERGE, OTHER, PARSE, READ, SPLIT_LINES, WATCH
 from mr.stores import open_store
 from mr.tally import PLACES_KEPT, BadBlock, BadRecord, Tally
 
@@ -82,9 +83,10 @@ class TaskBlock:
         """The block's good records, one after the other."""
         position = self._position
         account = self._begin()
-        for record in read_records(
+        records = read_records(
             self._block, self._open, account, sample=self._sample, skimmer=self._skimmer()
-        ):
+        )
+        for record in WATCH.turns(PARSE, MAP, records, lambda record: len(record.raw)):
             position.line = record.line
             position.moves += 1
             yield record
@@ -105,9 +107,10 @@ class TaskBlock:
     def chunks(self) -> Iterator[Chunk]:
         """The same records, some megabytes at a time."""
         account = self._begin()
-        for chunk in read_chunks(
+        chunks = read_chunks(
             self._block, self._open, account, sample=self._sample, skimmer=self._skimmer()
-        ):
+        )
+        for chunk in WATCH.within(PARSE, chunks):
             if chunk.lines:
                 self._position.line = chunk.lines[0]
             self._position.moves += 1
@@ -140,6 +143,13 @@ class TaskBlock:
     def damage(self) -> str | None:
         """Once the block was read to its end: why it could not be read whole, None if it was."""
         return self.fullest_account().damage
+
+    def count_bytes(self) -> None:
+        """Count for each stage what went through it, in each reading."""
+        for account in self._accounts:
+            WATCH.add(READ, account.compressed_bytes)
+            for stage in (DECOMPRESS, SPLIT_LINES, PARSE, MAP):
+                WATCH.add(stage, account.raw_bytes)
 
     def fullest_account(self) -> BlockAccount:
         """The account of the reading that went furthest."""
@@ -177,6 +187,7 @@ def map_blocks(
     for block in blocks:
         position.block, position.line = block.path, 0
         seen = TaskBlock(block, position, open_block, sample, compiled())
+        WATCH.enter(MAP)
         try:
             _emit_all(analysis.map_block(seen), sink, where)
         except (ObjectMissing, ObjectChanged) as error:
@@ -198,6 +209,7 @@ def map_blocks(
             account = seen.fullest_account()
             _add_block(tally, block, account, account.damage)
         position.account = None
+        seen.count_bytes()
     _finish(analysis, sink, position)
 
 
@@ -212,7 +224,8 @@ def map_pairs(
     The origin is the place in that step's result: the encoded key that its reduce was given.
     """
     where = f"{type(analysis).__name__}.map"
-    for origin, item in pairs:
+    before = WATCH.bytes_of(MERGE)
+    for origin, item in WATCH.turns(PARSE, MAP, pairs):
         if isinstance(item, Line):
             continue
         sink.origin = origin
@@ -220,6 +233,8 @@ def map_pairs(
         position.moves += 1
         position.tally.records += 1
         _emit_all(analysis.map((item.key, item.value)), sink, where)
+    for stage in (PARSE, MAP):
+        WATCH.add(stage, WATCH.bytes_of(MERGE) - before)
     # What finish yields comes after all that map yielded.
     sink.origin = AFTER_ALL_KEYS
     _finish(analysis, sink, position)
@@ -227,7 +242,9 @@ def map_pairs(
 
 def _finish(analysis: Analysis, sink: Sink, position: Position) -> None:
     position.line = 0
+    WATCH.enter(MAP)
     _emit_all(analysis.finish(), sink, f"{type(analysis).__name__}.finish")
+    WATCH.enter(OTHER)
     position.tally.counters = dict(analysis.counters)
 
 

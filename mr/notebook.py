@@ -5,6 +5,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 from mr.analysis import Analysis, known_parameters, near_misses, steps
@@ -24,6 +25,7 @@ from mr.launch import (
     publishes,
 )
 from mr.parts import read_result
+from mr.profiles import check_profile, told_profile
 from mr.progress import Display
 from mr.report import summary
 from mr.results import format_of, write_file
@@ -57,6 +59,7 @@ def run(
     quiet: bool = False,
     output: str | PathLike[str] | None = None,
     ship: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    profile: str | None = None,
 ) -> "Result":
     """Run an analysis and return its result, as `mr-telemetry run` does with the same options.
 
@@ -64,7 +67,9 @@ def run(
     `filter` a file, its JSON form, or field names to allowed values. Sizes and shares are as on
     the command line: `"500MB"`, `"1%"`. An analysis that publishes does so to the folder `output`,
     or else to a place kept with the job; the result's `output` tells where. `ship` are folders
-    that travel with the analysis, as by `--with` on the command line.
+    that travel with the analysis, as by `--with` on the command line. `profile` tells where the
+    time went: `"table"`, or `"cpu"` for a folder of profiles by function beside it; the table's
+    numbers are in `result.report["profile"]` always.
 
     Raises UsageError for what must be put right, JobFailed and TooManyBadRecords for a job that
     fails, JobInterrupted when it is stopped.
@@ -99,7 +104,9 @@ def run(
         strict=strict,
         output=None if output is None else fspath(output),
         ship=folders,
+        profile=profile or "",
     )
+    check_profile(request.profile, Path.cwd())
     if output is not None and not publishes(loaded):
         raise UsageError(f"{loaded.__name__} publishes nothing; use result.save(PATH).")
     return plan_until_published(
@@ -118,6 +125,8 @@ def _run_once(request: Request, engine: Engine, *, quiet: bool) -> "Result":
         for sentence in near_misses(steps(request.analysis)):
             display.trouble(sentence)
         end, report = engine.run(spec, display)
+    if spec.profile:
+        print(told_profile(store, spec, report, Path()), file=sys.stderr)
     if end.state is not EndState.DONE:
         raise failure_of(end)
 

@@ -11,6 +11,7 @@ from mr.items import Item, Line, Pair, ValueStream, as_pair, as_pairs
 from mr.mapping import AFTER_ALL_KEYS, Position
 from mr.runs import Entry, OnFrame, RunWriter, group, merge_in_passes, unheard
 from mr.staging import StagedFile, StagedFiles
+from mr.stopwatch import MERGE, OTHER, REDUCE, WATCH
 from mr.store import Store
 
 
@@ -77,6 +78,7 @@ def reduce_runs(
     whether a key belongs to this partition; `files` and `store` are what a publishing analysis
     writes to. Raises what the analysis raises, and RetryElsewhere when a store fails.
     """
+    WATCH.enter(REDUCE)
     # The other partitions may set things up too; their rows are dropped.
     keep = _header(writer) if partition == 0 else lambda item: None
     output = ReduceOutput(keep, takes, files, store, folder)
@@ -86,7 +88,8 @@ def reduce_runs(
         analysis.setup_reduce(output)
     name = type(analysis).__name__
     merged = merge_in_passes(sources, folder, ordered=ordered, on_frame=on_frame)
-    for encoded, found in group(merged):
+    before = WATCH.bytes_of(MERGE)
+    for encoded, found in group(WATCH.turns(MERGE, REDUCE, merged)):
         key = keys.decode(encoded)
         position.key = key
         stream = ValueStream(_values(found, position))
@@ -94,6 +97,8 @@ def reduce_runs(
     if analysis.finish_reduce is not None:
         _write(writer, AFTER_ALL_KEYS, analysis.finish_reduce(), f"{name}.finish_reduce", position)
     writer.flush()
+    WATCH.add(REDUCE, WATCH.bytes_of(MERGE) - before)
+    WATCH.enter(OTHER)
     position.tally.counters = dict(analysis.counters)
 
 

@@ -12,6 +12,7 @@ from mr.errors import ObjectMissing
 from mr.job import covered_by
 from mr.metering import METER
 from mr.prices import price_usd
+from mr.profiles import profile_report
 from mr.spec import JobSpec
 from mr.stages import Conduct
 from mr.state import read_state
@@ -44,6 +45,7 @@ def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dic
         "requests": _requests(commits),
         "pairs_mapped": sum(commit.pairs for commit in commits),
         "spills": sum(commit.spills for commit in commits),
+        "profile": profile_report(commits),
         "seconds": round(seconds, 3),
         "raw_mb_per_s": round(raw_bytes / 1e6 / seconds, 3) if seconds else None,
     }

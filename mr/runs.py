@@ -24,6 +24,7 @@ import msgspec
 import zstandard
 
 from mr.errors import FormatError, ShortRead
+from mr.stopwatch import MERGE, READ, SPILL, WATCH, WRITE
 
 #: A frame is closed at this many bytes, so that 128 runs being merged hold little memory each.
 FRAME_BYTES = 64 * 1024
@@ -75,9 +76,11 @@ class PackedSpans(Sequence[Span]):
 class RunWriter:
     """Writes entries, which come sorted, as frames to a binary stream."""
 
-    def __init__(self, out: BinaryIO, on_frame: OnFrame = unheard) -> None:
+    def __init__(self, out: BinaryIO, on_frame: OnFrame = unheard, stage: int = WRITE) -> None:
         self._out = out
         self._on_frame = on_frame
+        #: What its frames' time counts for.
+        self._stage = stage
         self._compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress
         self._encode = msgspec.msgpack.Encoder().encode
         self._entries: list[Entry] = []
@@ -106,9 +109,12 @@ class RunWriter:
         """Close the frame at hand; called at the end of each run."""
         if not self._entries:
             return
+        before = WATCH.enter(self._stage)
         frame = self._compress(self._encode(self._entries))
         self._out.write(_LENGTH.pack(len(frame)))
         self._out.write(frame)
+        WATCH.enter(before)
+        WATCH.add(self._stage, _LENGTH.size + len(frame))
         self.written += _LENGTH.size + len(frame)
         self._entries, self._size = [], 0
         self._on_frame()
@@ -132,15 +138,22 @@ def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Entry]:
     decompress = zstandard.ZstdDecompressor().decompress
     decode = msgspec.msgpack.Decoder(list[tuple[bytes, list[bytes], list[bytes]]]).decode
     while length > 0:
+        before = WATCH.enter(READ)
         (size,) = _LENGTH.unpack(_read_exactly(stream, _LENGTH.size, where))
         length -= _LENGTH.size + size
         if length < 0:
             raise FormatError(f"{where}: a frame of the run is longer than the run.")
         frame = _read_exactly(stream, size, where)
+        WATCH.enter(MERGE)
         try:
-            entries = decode(decompress(frame, allow_extra_data=False))
+            data = decompress(frame, allow_extra_data=False)
+            entries = decode(data)
         except (zstandard.ZstdError, msgspec.DecodeError, MemoryError) as error:
             raise FormatError(f"{where}: a frame of the run is damaged: {error}.") from error
+        WATCH.enter(before)
+        WATCH.add(READ, _LENGTH.size + size)
+        WATCH.add(MERGE, len(data))
+        del data
         yield from entries
 
 
@@ -194,17 +207,21 @@ def merge_in_passes(
     for number in itertools.count():
         if len(sources) <= width:
             return merge_runs([source() for source in sources], ordered=ordered)
+        before = WATCH.enter(MERGE)
         merged = []
         for start in range(0, len(sources), width):
             batch = [source() for source in sources[start : start + width]]
             path = folder / f"merge-{number}-{start}"
             with path.open("wb") as out:
-                span = write_run(RunWriter(out, on_frame), merge_runs(batch, ordered=ordered))
+                span = write_run(
+                    RunWriter(out, on_frame, SPILL), merge_runs(batch, ordered=ordered)
+                )
             merged.append(FileRun(path, span))
         if number:
             for source in sources:
                 source.path.unlink()
         sources = merged
+        WATCH.enter(before)
     raise AssertionError("unreachable")
 
 

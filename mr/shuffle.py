@@ -23,6 +23,7 @@ from mr.runs import (
     unheard,
     write_run,
 )
+from mr.stopwatch import COMBINE, MERGE, SPILL, WATCH, WRITE
 
 #: A key with this many uncombined values is combined at once, so that a frequent key stays small.
 COMBINE_VALUES = 256
@@ -118,7 +119,9 @@ class MapBuffer:
         if self._combine is not None:
             most = self._patience.get(key, self._combine_values)
             if len(found) >= most:
+                before = WATCH.enter(COMBINE)
                 self._combine_key(key, found)
+                WATCH.enter(before)
         if self._size > self._limit:
             self._shrink()
 
@@ -127,7 +130,9 @@ class MapBuffer:
         raise AnalysisError(f"{item!r:.200} cannot go to reduce; yield (key, value) pairs.")
 
     def _combine_key(self, key: bytes, found: list[bytes]) -> None:
-        before = sum(map(len, found)) + VALUE_OVERHEAD_BYTES * len(found)
+        value_bytes = sum(map(len, found))
+        WATCH.add(COMBINE, value_bytes)
+        before = value_bytes + VALUE_OVERHEAD_BYTES * len(found)
         combined = list(self._combine(key, found)) if self._combine else found
         self._values[key] = combined
         # Where combining frees little, wait longer before the next try: else it is quadratic.
@@ -137,9 +142,11 @@ class MapBuffer:
 
     def _combine_all(self) -> None:
         if self._combine is not None:
+            before = WATCH.enter(COMBINE)
             for key, found in self._values.items():
                 if len(found) > 1:
                     self._combine_key(key, found)
+            WATCH.enter(before)
 
     def _shrink(self) -> None:
         self._combine_all()
@@ -148,11 +155,13 @@ class MapBuffer:
             self._spill()
 
     def _spill(self) -> None:
+        before = WATCH.enter(SPILL)
         path = self._folder / f"spill-{len(self._spills)}"
         with path.open("wb") as out:
-            spans = self._write_partitions(out, self._sorted_memory())
+            spans = self._write_partitions(out, self._sorted_memory(), SPILL)
         self._spills.append((path, spans))
         self._values, self._origins, self._patience, self._size = {}, {}, {}, 0
+        WATCH.enter(before)
 
     def _sorted_memory(self) -> list[Iterator[Entry]]:
         by_partition: list[list[bytes]] = [[] for _ in range(self._partitions)]
@@ -164,12 +173,15 @@ class MapBuffer:
         for key in chosen:
             yield key, self._values[key], self._origins.get(key, [])
 
-    def _write_partitions(self, out: BinaryIO, runs: Iterable[Iterable[Entry]]) -> list[Span]:
-        writer = RunWriter(out, self._on_frame)
+    def _write_partitions(
+        self, out: BinaryIO, runs: Iterable[Iterable[Entry]], stage: int = WRITE
+    ) -> list[Span]:
+        writer = RunWriter(out, self._on_frame, stage)
         return [write_run(writer, run) for run in runs]
 
     def write(self, out: BinaryIO) -> list[Span]:
         """Write everything to one object; returns each partition's place in it."""
+        WATCH.enter(WRITE)
         self._combine_all()
         if not self._spills:
             return self._write_partitions(out, self._sorted_memory())
@@ -189,10 +201,13 @@ class MapBuffer:
             sources, self._folder, ordered=self._ordered, on_frame=self._on_frame
         )
         if self._combine is None:
-            yield from entries
+            yield from WATCH.turns(MERGE, WRITE, entries)
             return
-        for key, found in group(entries):
+        merged = WATCH.bytes_of(MERGE)
+        for key, found in group(WATCH.turns(MERGE, COMBINE, entries)):
             yield key, self._combine(key, found), []
+        WATCH.add(COMBINE, WATCH.bytes_of(MERGE) - merged)
+        WATCH.enter(WRITE)
 
 
 def combiner(combine: Callable[[Any, Iterator[Any]], Iterable[Any] | None], name: str) -> Combine:

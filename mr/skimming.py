@@ -21,6 +21,7 @@ from mr.kernel.layout import (
     UNSURE,
 )
 from mr.scanned import ScannedObject
+from mr.stopwatch import PARSE, WATCH
 from mr.validity import PARSED_LINE_BYTES, Parser, parse_plain
 
 #: Lines and members that are skimmed in one call.
@@ -50,7 +51,9 @@ class Skimmer:
         cursor, members = self._cursor, self._members
         cursor[PLACE] = 0
         while cursor[PLACE] < len(chunk):
+            before = WATCH.enter(PARSE)
             self._skim(chunk, len(chunk), *self._arguments)
+            WATCH.enter(before)
             numbers = iter(self._lines[: cursor[LINES] * LINE_COLUMNS].tolist())
             for begin, start, end, first, number in zip(*[numbers] * LINE_COLUMNS, strict=True):
                 if number == UNSURE:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from mr.runs import Entry, read_run
+from mr.stopwatch import READ, WATCH
 from mr.store import Store
 
 #: Runs that are opened at a time.
@@ -52,7 +53,9 @@ class Run:
 
     def entries(self, opened: Callable[[], BinaryIO]) -> Iterator[Entry]:
         """Yield its entries, from the stream that is opened when the first one is asked for."""
+        before = WATCH.enter(READ)
         with opened() as stream:
+            WATCH.enter(before)
             yield from read_run(stream, self.length, self.name)
 
 

@@ -16,6 +16,9 @@ from mr.store import Store
 #: The only version of a job that this code writes and reads.
 VERSION = 3
 
+#: What can be told of where the time goes: by stage of the work, and also by function.
+PROFILES = ("table", "cpu")
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -69,6 +72,13 @@ class JobSpec:
     #: The packages that the analysis needs, and the environment that it was sent from.
     requirements: list[str] = field(default_factory=list)
     platform: Platform = field(default_factory=Platform)
+    #: What is to be told of where the time goes: one of `PROFILES`, or "" for nothing.
+    profile: str = ""
+
+    @property
+    def profiles_cpu(self) -> bool:
+        """Whether each attempt tells by function where its processor time went."""
+        return self.profile == "cpu"
 
     @property
     def last_stage(self) -> str:

@@ -272,7 +272,9 @@ class Worker:
         over = False
         with suppress(StoreUnavailable):  # not worth the loss of what was done
             over = is_over(store, task.job, publishes=task.publishes)
-        counted = replace(commit, deliveries=message.receives, requests=METER.take())
+        counted = replace(
+            commit, deliveries=message.receives, requests=METER.take(), worker=self._name
+        )
         if over or not write_commit(store, task.job, counted):
             METER.add(counted.requests)
             # Another attempt was first: only now may our output go, for nobody can name it.
@@ -280,6 +282,7 @@ class Worker:
             store.delete(name_of(task.job, task.id, commit.attempt))
             if commit.files:
                 store.delete(layout.files_name(task.job, task.id, commit.attempt))
+            store.delete(layout.profile_name(task.job, task.id, commit.attempt))
         else:
             self.committed += 1
         self._unable = 0

@@ -24,6 +24,7 @@ ORDER = [
     "mr.metering",
     "mr.prices",
     "mr.concurrency",
+    "mr.stopwatch",
     # keys and values
     "mr.keys",
     "mr.values",
@@ -107,6 +108,7 @@ ORDER = [
     "mr.job",
     "mr.jobs",
     "mr.standing",
+    "mr.profiles",
     "mr.report",
     "mr.engines",
     "mr.launch",

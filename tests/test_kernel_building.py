@@ -13,7 +13,7 @@ import pytest
 from hostile import joined
 
 from mr.kernel import building, ready
-from mr.kernel.building import SWITCH, build, load, object_path, write_object
+from mr.kernel.building import SWITCH, build, build_here, load, object_path, write_object
 from mr.kernel.ready import LEAST_BYTES, Ready
 
 
@@ -30,17 +30,17 @@ def cache(tmp_path: Path, kernel_folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def builds(monkeypatch: pytest.MonkeyPatch, kernel_folder: Path) -> list[Path]:
-    """What was built: by copying, which is faster."""
+def builds(monkeypatch: pytest.MonkeyPatch, kernel_folder: Path) -> list[int]:
+    """Grows with each build, which is a fast one here."""
     built = []
-    code = object_path(kernel_folder).read_bytes()
+    code = object_path(kernel_folder).read_bytes()[32:]
 
-    def copy(path: Path, timeout_seconds: float) -> None:
-        built.append(path)
+    def compiled() -> bytes:
+        built.append(1)
         time.sleep(0.2)
-        write(path, code)
+        return code
 
-    monkeypatch.setattr(building, "_build", copy)
+    monkeypatch.setattr(building, "_compiled", compiled)
     return built
 
 
@@ -94,11 +94,11 @@ def test_code_that_is_not_whole_or_not_ours_is_built_again(cache, builds, how):
     assert load() is not None
     spoil(cache, how)
     assert load() is None
-    assert build()
-    assert builds == [cache]
+    build_here(None)
+    assert len(builds) == 1
     assert load() is not None
-    assert build()
-    assert builds == [cache]
+    build_here(None)
+    assert len(builds) == 1
 
 
 @pytest.mark.parametrize("how", ["others may write", "of somebody else"])
@@ -111,21 +111,22 @@ def test_code_in_a_folder_of_others_is_not_loaded(cache, builds, how):
     else:
         cache.parent.chmod(0o777)
     assert load() is None
+    with pytest.raises(PermissionError):
+        build_here(None)
+    assert not builds
     assert not build()
-    assert builds == []
 
 
 def test_of_several_who_build_at_once_one_does(cache, builds):
     """The others wait, and find it built."""
     cache.unlink()
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(build())) for _ in range(4)]
+    threads = [threading.Thread(target=build_here, args=(None,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [True] * 4
-    assert builds == [cache]
+    assert len(builds) == 1
+    assert load() is not None
 
 
 def test_where_nothing_can_be_written_nothing_is_built(tmp_path, kernel_folder, capfd):
@@ -136,15 +137,14 @@ def test_where_nothing_can_be_written_nothing_is_built(tmp_path, kernel_folder, 
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_build_that_takes_too_long_leaves_nothing(tmp_path, kernel_folder, capfd):
-    """It is killed, and its unfinished file with it."""
-    folder = tmp_path / "kernel"
-    folder.mkdir(0o700)
-    path = object_path(folder)
-    path.with_name(f"{path.name}-123").touch()
-    assert not build(folder, timeout_seconds=0.01)
-    assert [left.suffix for left in folder.iterdir()] == [".lock"]
+def test_a_build_that_was_killed_leaves_nothing(cache, builds, capfd):
+    """Its unfinished file is gone with the next build."""
+    cache.unlink()
+    cache.with_name(f"{cache.name}-123").touch()
+    assert not build(timeout_seconds=0.01)
     assert capfd.readouterr() == ("", "")
+    build_here(None)
+    assert sorted(left.suffix for left in cache.parent.iterdir()) == [".lock", ".o"]
 
 
 def test_a_file_that_cannot_be_put_in_place_leaves_nothing(tmp_path, monkeypatch):
@@ -170,6 +170,9 @@ def test_a_person_can_switch_it_off(cache, monkeypatch):
     monkeypatch.setenv(SWITCH, "0")
     assert load() is None
     assert Ready().functions(10**9) is None
+    cache.unlink()
+    assert not build()
+    assert not cache.exists()
 
 
 def test_small_tasks_do_without_it(cache, monkeypatch):
@@ -186,7 +189,7 @@ def test_a_task_takes_it_up_once_it_is_built(cache, builds, monkeypatch):
     cache.unlink()
     one = Ready()
     assert one.functions(LEAST_BYTES) is None
-    build()
+    build_here(None)
     found = one.functions(LEAST_BYTES)
     assert found is not None
     assert one.functions(LEAST_BYTES) is found
@@ -235,18 +238,39 @@ def test_without_its_packages_the_plain_code_runs(without, package, tmp_path):
     assert [json.loads(line) for line in done.stdout.splitlines()] == [["a", 10]]
 
 
-def test_modules_in_the_folder_at_hand_do_not_get_into_a_build(tmp_path, monkeypatch):
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What would have been run to build."""
+    found = []
+
+    def note(command: list[str], **options: object) -> None:
+        found.append((command, options))
+
+    monkeypatch.setattr(building.subprocess, "run", note)
+    monkeypatch.setattr(building.subprocess, "Popen", note)
+    return found
+
+
+def test_modules_in_the_folder_at_hand_do_not_get_into_a_build(tmp_path, monkeypatch, begun):
     """A person's folder may hold a module of any name; the build has its own."""
-    (tmp_path / "numba.py").write_text("raise SystemExit")
+    (tmp_path / "numba.py").touch()
     monkeypatch.chdir(tmp_path)
-    asked = []
-    monkeypatch.setattr(
-        building.subprocess, "run", lambda command, **options: asked.append((command, options))
-    )
     assert not build(Path("kernel"))
-    ((command, options),) = asked
+    ((command, options),) = begun
     assert not (Path(options["cwd"]) / "numba.py").exists()
-    assert Path(command[-1]) == object_path(tmp_path / "kernel")
+    assert command[-1] == str(tmp_path / "kernel")
+
+
+def test_a_longer_job_builds_it_meanwhile(cache, begun):
+    """A short one does not, nor does one for which it is there."""
+    building._begin()
+    cache.unlink()
+    with building.building(after_seconds=3600):
+        pass
+    assert not begun
+    with building.building(after_seconds=0):
+        while not begun:
+            time.sleep(0.01)
 
 
 def test_a_job_gives_the_same_with_it_and_without(cache, command, environment, damaged_tree):

@@ -31,6 +31,7 @@ NAMES = {
     layout.end_name: 0,
     layout.report_name: 0,
     layout.log_name: 2,
+    layout.profile_name: 2,
 }
 
 

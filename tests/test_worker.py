@@ -70,7 +70,7 @@ def jobs(tmp_path: Path) -> DirectoryStore:
     return DirectoryStore(tmp_path / "jobs")
 
 
-def plan(jobs, tree, job="every_hook", pause_s=0.0, **settings):
+def plan(jobs, tree, job="every_hook", pause_s=0.0, profile="", **settings):
     """A planned job over the tree, with several map tasks that pause at each record."""
     chosen = replace(load_settings({"split_size": "100KB", "workers": "2"}), **settings)
     request = Request(
@@ -78,6 +78,7 @@ def plan(jobs, tree, job="every_hook", pause_s=0.0, **settings):
         job,
         [str(tree.path)],
         parameters={"pause_s": pause_s},
+        profile=profile,
     )
     return prepare_job(request, chosen, jobs)[0]
 
@@ -195,7 +196,7 @@ def test_message_of_a_job_that_is_over_is_acknowledged_unrun(jobs, tree, tmp_pat
 
 def test_the_first_commit_wins_for_ever(jobs, tree, tmp_path):
     """An attempt that wakes up after another has committed changes nothing and leaves nothing."""
-    spec, tasks = plan(jobs, tree), MemoryQueue()
+    spec, tasks = plan(jobs, tree, profile="cpu"), MemoryQueue()
     task = map_tasks(jobs, spec)[0]
     winner = Commit(task.id, uuid.uuid4().hex, [Span(0, 0)] * spec.reducers)
 
@@ -217,6 +218,7 @@ def test_the_first_commit_wins_for_ever(jobs, tree, tmp_path):
 
     assert read_commit(jobs, spec.job, task.id) == winner
     assert objects(jobs, layout.runs_prefix(spec.job)) == []
+    assert objects(jobs, layout.profiles_prefix(spec.job)) == []
 
 
 def commit_bytes(commit: Commit) -> bytes:

@@ -89,6 +89,16 @@ def job_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Fail when more records are bad than this.",
         ),
         click.option("--strict", is_flag=True, help="Fail at the first bad record or block."),
+        click.option(
+            "--profile",
+            type=click.Choice(["table", "cpu"]),
+            is_flag=False,
+            flag_value="table",
+            default=None,
+            metavar="[=cpu]",
+            help="Show where the time went; with =cpu also by function, into a folder here (which "
+            "slows the analysis down).",
+        ),
         click.option("--max-failures", metavar="N", help="Failures that make a task failed (5)."),
         click.option(
             "--hang-limit", metavar="TIME", help="End a task that hangs for this long (10m)."
@@ -154,5 +164,6 @@ def read_request(
         output=target.folder if target.publishes else None,
         document=target.publishes and not target.is_folder,
         ship=options["ship"],
+        profile=options["profile"] or "",
     )
     return Asked(request, target, settings)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mr.cli.options import queue_option, store_option
+from mr.cli.options import queue_option, show_profile_option, store_option
 
 if TYPE_CHECKING:
     from mr.store import Store
@@ -21,6 +21,7 @@ LOOK_S, TELL_AFTER_S = 2.0, 60.0
 @click.option("--report", metavar="FILE", help="Write what was read, and what not, as JSON.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended.")
 @click.option("--quiet", is_flag=True, help="Show no summary.")
+@show_profile_option
 @queue_option
 @store_option
 def command(
@@ -30,6 +31,7 @@ def command(
     report: str | None,
     wait: bool,
     quiet: bool,
+    profile: bool,
     **options,
 ) -> None:
     """Get the result of JOB, which has ended, to a file here."""
@@ -62,7 +64,8 @@ def command(
             )
         watch.look()
         time.sleep(LOOK_S)
-    finish(store, scratch_root(store, settings.scratch), spec, end, found, target, quiet=quiet)
+    scratch = scratch_root(store, settings.scratch)
+    finish(store, scratch, spec, end, found, target, quiet=quiet, profile=profile)
 
 
 class _Watch:

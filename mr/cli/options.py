@@ -26,6 +26,29 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+class ProfiledCommand(click.Command):
+    """A command whose `--profile` may stand alone: the word after it is its value only if it fits.
+
+    Else `--profile ANALYSIS` would take the analysis for its value.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a lone `--profile` its value."""
+        (option,) = (one for one in self.params if one.name == "profile")
+        words = [*args, ""]
+        for place, word in enumerate(args):
+            if word == "--":
+                break
+            if word == "--profile" and words[place + 1] not in option.type.choices:
+                words[place] = f"--profile={option.flag_value}"
+        return super().parse_args(ctx, words[:-1])
+
+
+#: `--profile` of commands that only show what a job has.
+show_profile_option = click.option(
+    "--profile", is_flag=True, help="Show where the time went, as run --profile does."
+)
+
 #: The settings by which every command finds jobs and those who work on them.
 SETTINGS = ("store", "queue", "engine", "workers")
 

@@ -28,6 +28,7 @@ from mr.errors import (
 from mr.heartbeat import alive
 from mr.parts import read_result, result_parts
 from mr.plans import open_plan
+from mr.profiles import told_profile
 from mr.progress import Display
 from mr.report import summary
 from mr.results import (
@@ -184,12 +185,15 @@ def introduction(store: Store, spec: JobSpec) -> str:
     )
 
 
-def run_and_finish(engine: Engine, spec: JobSpec, output: Output, *, quiet: bool) -> None:
+def run_and_finish(
+    engine: Engine, spec: JobSpec, output: Output, *, quiet: bool, profile: bool = False
+) -> None:
     """Run a planned job to its end and give its result; nobody cleans it away meanwhile."""
     with alive(engine.store, spec.job):
         with Display(spec.listing["bytes"], quiet=quiet) as display:
             end, report = engine.run(spec, display)
-        finish(engine.store, engine.scratch, spec, end, report, output, quiet=quiet)
+        scratch = engine.scratch
+        finish(engine.store, scratch, spec, end, report, output, quiet=quiet, profile=profile)
 
 
 def finish(
@@ -201,11 +205,21 @@ def finish(
     output: Output,
     *,
     quiet: bool,
+    profile: bool = False,
 ) -> None:
-    """Write the report, then the result; raises for a job that failed."""
+    """Write the report, then the result; raises for a job that failed.
+
+    With `profile`, or where the job was made with it, tells where the time went.
+    """
+
+    def tell_profile() -> None:
+        if profile or spec.profile:
+            click.echo(told_profile(store, spec, report, Path()), err=True)
+
     if output.report is not None:
         write_json(output.report, report)
     if end.state is not EndState.DONE:
+        tell_profile()
         raise failure_of(end)
     try:
         write_result(store, scratch, spec, output)
@@ -223,6 +237,7 @@ def finish(
         click.echo(summary(report), err=True)
         if report["published"]:
             click.echo(report["published"], err=True)
+    tell_profile()
 
 
 def write_result(store: Store, scratch: Path, spec: JobSpec, output: Output) -> None:

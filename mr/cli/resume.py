@@ -2,7 +2,7 @@
 
 import click
 
-from mr.cli.options import SETTINGS, settings_options
+from mr.cli.options import SETTINGS, settings_options, show_profile_option
 
 
 @click.command("resume")
@@ -12,7 +12,10 @@ from mr.cli.options import SETTINGS, settings_options
 @settings_options
 @click.option("--quiet", is_flag=True, help="Show no progress and no summary.")
 @click.option("--report", metavar="FILE", help="Write what was read, and what not, as JSON.")
-def command(job: str, output: str, format_: str | None, report: str | None, **options) -> None:
+@show_profile_option
+def command(
+    job: str, output: str, format_: str | None, report: str | None, profile: bool, **options
+) -> None:
     """Go on with JOB from where it was interrupted, and give its result.
 
     A job that is done gives its result once more.
@@ -26,4 +29,4 @@ def command(job: str, output: str, format_: str | None, report: str | None, **op
     spec = find_job(engine.store, job)
     target = Output(output, format_, report, publishes=bool(spec.output))
     target.check_for(spec)
-    run_and_finish(engine, spec, target, quiet=options["quiet"])
+    run_and_finish(engine, spec, target, quiet=options["quiet"], profile=profile)

@@ -1,11 +1,14 @@
 """`mr-telemetry run`."""
 
+from pathlib import Path
+
 import click
 
 from mr.cli.asking import job_options, read_request
+from mr.cli.options import ProfiledCommand
 
 
-@click.command("run")
+@click.command("run", cls=ProfiledCommand)
 @job_options
 @click.option("--quiet", is_flag=True, help="Show no progress and no summary.")
 @click.option("--report", metavar="FILE", help="Write what was read, and what not, as JSON.")
@@ -27,8 +30,10 @@ def command(
     from mr.cli.outcome import introduction, run_and_finish
     from mr.engines.choice import choose_engine
     from mr.launch import plan_until_published, prepare_job
+    from mr.profiles import check_profile
 
     asked = read_request(analysis, output, format_, report, options)
+    check_profile(asked.request.profile, Path.cwd())
     engine = choose_engine(asked.settings)
 
     def run_once() -> None:

@@ -3,15 +3,16 @@
 import click
 
 from mr.cli.asking import job_options, read_request
+from mr.cli.options import ProfiledCommand
 
 
-@click.command("submit")
+@click.command("submit", cls=ProfiledCommand)
 @job_options
 def command(analysis: str, output: str, format_: str | None, **options) -> None:
     """Plan a job for a cluster and leave it to its workers; prints the job's id.
 
     ANALYSIS, INPUT and options are those of `run`. `status` tells how it goes, and `fetch` gives
-    its result. OUTPUT is for analyses that publish files.
+    its result, and what `--profile` asks for. OUTPUT is for analyses that publish files.
     """
     from mr.cli.outcome import introduction
     from mr.engines.choice import choose_engine, open_cluster_queue

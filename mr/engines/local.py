@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from mr.child import Progress
 from mr.ends import End
 from mr.engines.coordinating import coordinate
+from mr.kernel.building import building
 from mr.scratch import cache_folder, scratch_folder, sweep_scratch
 from mr.spec import JobSpec
 from mr.stages import Conduct, Observer
@@ -19,6 +20,10 @@ from mr.worker import Worker
 
 #: Messages in the queue for each worker: enough that none waits for the coordinator.
 MESSAGES_PER_WORKER = 4
+
+
+#: A job that takes longer than this builds the compiled code for itself, and for all after it.
+BUILD_S = 3.0
 
 
 class LocalObserver(Observer, Protocol):
@@ -41,7 +46,7 @@ def run_here(
     sweep_scratch(scratch)
     with scratch_folder(scratch) as folder:
         surroundings = Surroundings(store, tasks, telling(events), folder, cache_folder())
-        with _workers(surroundings, workers, observer):
+        with building(after_seconds=BUILD_S), _workers(surroundings, workers, observer):
             return coordinate(conduct, spec)
 
 

@@ -20,6 +20,7 @@ from mr.compatibility import this_platform
 from mr.engines.cluster import coordinate_here
 from mr.errors import MrError
 from mr.fleet import SIGN_S, Sign, remove_sign, write_sign
+from mr.kernel.building import building
 from mr.logs import JobLogs, LogLine
 from mr.queues import open_queue
 from mr.scratch import cache_folder, scratch_folder, sweep_scratch
@@ -82,7 +83,8 @@ def serve(
             logs.add(line)
 
     sweep_scratch(service.scratch)
-    with scratch_folder(service.scratch) as folder:
+    # The compiled code is built while the first tasks run.
+    with building(after_seconds=0), scratch_folder(service.scratch) as folder:
         surroundings = Surroundings(
             store=store,
             tasks=queue,

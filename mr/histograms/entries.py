@@ -26,10 +26,9 @@ import numpy as np
 
 from mr.errors import FormatError
 from mr.histograms.filters import Path
-from mr.histograms.gathering import Key
 from mr.histograms.ledger import BY_BUILD, BY_SUBMISSION, Suffix, as_cell, odd_value
 from mr.histograms.merging import Layout, from_rows, merge, merge_layouts
-from mr.histograms.sheets import Odd, Sheet, settled
+from mr.histograms.sheets import Key, Odd, Sheet, settled
 from mr.histograms.shelves import pack, shelf_of
 
 #: Kinds of a folder's own entries; they sort in this order.

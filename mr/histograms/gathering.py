@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mr.histograms.entries import drained
 from mr.histograms.extraction import (
     SIMPLE_BUILD,
     SIMPLE_REVISION,
@@ -22,7 +23,7 @@ from mr.histograms.extraction import (
 from mr.histograms.filters import Path
 from mr.histograms.merging import Cell, sums_of
 from mr.histograms.placing import Place
-from mr.histograms.sheets import Odd, Placed, Sheet, sheets_of
+from mr.histograms.sheets import Key, Odd, Placed, Sheet, sheets_of
 
 #: Cells that are held at a time: some tens of MB.
 MOST_CELLS = 30_000
@@ -35,8 +36,6 @@ _ARRAY_NUMBERS = 30
 _Row = tuple[tuple[str, str], np.ndarray, Statistics]
 #: Channel, major version, filter path, build date, submission date: all of a cell but its measure.
 _Spot = tuple[str, str, Path, str, str | None]
-#: Channel, major version, measure.
-Key = tuple[str, str, str]
 
 
 class Gathering:
@@ -111,6 +110,10 @@ class Gathering:
     def is_full(self) -> bool:
         """Whether it is time to drain."""
         return len(self._cells) > MOST_CELLS
+
+    def pairs(self) -> Iterator[tuple[tuple, Any]]:
+        """Yield all that was gathered as pairs of the shuffle; start afresh."""
+        return drained(self.drain())
 
     def drain(self) -> Iterator[tuple[Key, Sheet | Odd]]:
         """Yield sheets, and cells that do not fit, ordered by their keys; start afresh."""

@@ -39,7 +39,7 @@ from mr.histograms.merging import (
     merge_layouts,
     to_state,
 )
-from mr.histograms.rendering import Line, Lines, lines, newest_text
+from mr.histograms.rendering import Line, Lines, Texts, newest_text
 from mr.histograms.sheets import LIMBS, NO_DATE, Odd, Sheet, settled
 from mr.histograms.shelves import (
     COUNTS_AT,
@@ -92,6 +92,7 @@ class Catalog:
         self._known: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._known_layouts: dict[bytes, np.ndarray] = {}
         self._newest_texts: list[bytes] = []
+        self._ranks = np.empty(0, np.int64), np.empty(0, np.int64)
 
     #: Tables that are remembered.
     MOST_KNOWN = 4_000
@@ -104,6 +105,18 @@ class Catalog:
                 self._known.clear()
             found = self._known[tables] = self._numbered(tables)
         return found
+
+    def newest_ranks(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rank of each newest build, by build id and revision, and the build of each rank.
+
+        Both have -1 for -1.
+        """
+        if len(self._ranks[0]) != len(self.newest) + 1:
+            order = sorted(range(len(self.newest)), key=self.newest.__getitem__)
+            rank = np.full(len(order) + 1, -1)
+            rank[order] = np.arange(len(order))
+            self._ranks = rank, np.array([*order, -1])
+        return self._ranks
 
     def newest_text(self, number: int) -> bytes:
         """How the state of a cell of this newest build begins."""
@@ -175,7 +188,7 @@ class _Batch:
         widths = np.array([buckets for _, buckets in catalog.layouts]) + COUNTS_AT
         #: The width of each row's vector.
         self.width = widths[self.layout]
-        #: Row, column and number of what is added, stream by stream.
+        #: Stream by stream, how many numbers each row has, their columns, and they themselves.
         self.entries = [
             self._stream(waiting, place)
             for place in range(len(waiting[0].streams))
@@ -191,12 +204,12 @@ class _Batch:
             ]
         )
         found = [stream for stream in streams if stream is not None]
-        row = np.repeat(np.arange(len(per_row)), per_row)
-        column = np.concatenate([stream.columns for stream in found]).astype(np.int64)
-        if (column >= self.width[row]).any():
+        column = np.concatenate([stream.columns for stream in found])
+        if (column >= np.repeat(self.width.astype(np.uint32), per_row)).any():
             raise ValueError("a column beyond the row")
         # np.add.at takes 1.4 ns a number if all are int64, else 46 ns.
-        return row, column, np.concatenate([stream.numbers for stream in found]).astype(np.int64)
+        number = np.concatenate([stream.numbers for stream in found]).astype(np.int64)
+        return per_row, column.astype(np.int64), number
 
 
 class Rows:
@@ -222,29 +235,18 @@ class Rows:
         return self._used * self._flat.itemsize
 
     def add(self, batch: _Batch, dates: np.ndarray) -> None:
-        """Add a batch's rows by these dates; those of number 0 do not count."""
-        chosen = None if dates.all() else dates > 0
+        """Add a batch's rows by these dates.
+
+        Rows of number 0, that do not count, are added like others, and left out at the end.
+        """
         keys = ((batch.layout << _DATE_BITS | dates) << _PATH_BITS) | batch.path
-        width, kinds, newest = batch.width, batch.kinds, batch.newest
-        if chosen is not None:
-            if not chosen.any():
-                return
-            keys, width = keys[chosen], width[chosen]
-            kinds, newest = kinds[chosen], newest[chosen]
-        row = self._rows(keys, width)
+        row = self._rows(keys, batch.width)
         starts = self._starts[row]
-        if chosen is not None:
-            spread = np.zeros(len(dates), np.int64)
-            spread[chosen] = starts
-            starts = spread
-        for place, column, number in batch.entries:
-            if chosen is not None:
-                few = chosen[place]
-                place, column, number = place[few], column[few], number[few]
-            np.add.at(self._flat, starts[place] + column, number)
-        for kind in np.unique(kinds).tolist():
-            self._kinds[row[kinds == kind]] |= kind
-        self._keep_newest(row, newest)
+        for per_row, column, number in batch.entries:
+            np.add.at(self._flat, np.repeat(starts, per_row) + column, number)
+        for kind in np.unique(batch.kinds).tolist():
+            self._kinds[row[batch.kinds == kind]] |= kind
+        self._keep_newest(row, batch.newest)
 
     def _rows(self, keys: np.ndarray, width: np.ndarray) -> np.ndarray:
         """The row of each key; new ones are begun."""
@@ -283,10 +285,7 @@ class Rows:
 
     def _keep_newest(self, row: np.ndarray, newest: np.ndarray) -> None:
         """Of each row's newest builds, keep the last by build id, then by revision."""
-        order = sorted(range(len(self._catalog.newest)), key=self._catalog.newest.__getitem__)
-        by_rank = np.array([*order, -1])  # so that rank -1, of new rows, is -1
-        rank = np.full(len(order) + 1, -1)
-        rank[by_rank[:-1]] = np.arange(len(order))
+        rank, by_rank = self._catalog.newest_ranks()
         best = rank[self._newest]
         np.maximum.at(best, row, rank[newest])
         self._newest = by_rank[best]
@@ -306,28 +305,26 @@ class Rows:
             found[measure].append(Layout(build, buckets, revision, times))
         return found
 
-    def by_measure(self) -> Iterator[tuple[str, "_Chosen"]]:
+    def by_measure(self) -> Iterator[tuple[str, "Chosen"]]:
         """Yield each measure with its rows, by name; the rows by date and path."""
-        if not len(self):
-            return
         catalog = self._catalog
-        layout = self._keys >> (_DATE_BITS + _PATH_BITS)
         date = self._keys >> _PATH_BITS & (2**_DATE_BITS - 1)
-        path = self._keys & (2**_PATH_BITS - 1)
+        counted = date > 0
+        keys, row, date = self._keys[counted], self._row_of[counted], date[counted]
+        layout = keys >> (_DATE_BITS + _PATH_BITS)
+        path = keys & (2**_PATH_BITS - 1)
         names = [measure for measure, _ in catalog.layouts]
-        sizes = np.array([buckets for _, buckets in catalog.layouts])
         rank = _ranks(names)[layout]
-        order = np.lexsort(
-            (sizes[layout], _ranks(catalog.paths)[path], _ranks(catalog.dates)[date], rank)
-        )
+        order = np.lexsort((layout, _ranks(catalog.paths)[path], _ranks(catalog.dates)[date], rank))
+        chosen = Chosen(_Window(self, row[order]), layout[order], date[order], path[order], 0)
         for start, end in _stretches(rank[order]):
-            few = order[start:end]
-            chosen = _Chosen(self, layout[few], date[few], path[few], self._row_of[few])
-            yield names[chosen.layout[0]], chosen
+            yield names[layout[order[start]]], chosen.between(start, end)
 
-    def vectors(self, rows: np.ndarray, buckets: int) -> np.ndarray:
-        """The vectors of some rows of one layout, int64[rows, COUNTS_AT + buckets]."""
-        return self._flat[self._starts[rows][:, np.newaxis] + np.arange(COUNTS_AT + buckets)]
+    def vectors(self, rows: np.ndarray, columns: slice) -> np.ndarray:
+        """Some columns of the vectors of some rows, which all have them: int64[rows, columns]."""
+        return self._flat[
+            self._starts[rows][:, np.newaxis] + np.arange(columns.start, columns.stop)
+        ]
 
     def kinds(self, rows: np.ndarray) -> np.ndarray:
         """The packed kinds of some rows."""
@@ -375,72 +372,87 @@ class Chunk:
 Cells = Iterator[Chunk | tuple[Suffix, Line | Cell]]
 
 
-class _Chosen:
-    """Rows of one measure in their order, by numbers of the catalog."""
+class _Window:
+    """Rows in the order in which they become text: the texts of some thousands are at hand."""
 
-    def __init__(
-        self,
-        rows: Rows,
-        layout: np.ndarray,
-        date: np.ndarray,
-        path: np.ndarray,
-        row: np.ndarray,
-    ) -> None:
+    def __init__(self, rows: Rows, order: np.ndarray) -> None:
         self.rows = rows
-        self.layout, self.date, self.path, self.row = layout, date, path, row
+        self.order = order
+        self._start = self._end = 0
+        self._texts = Texts([], [])
 
-    def cells(self, catalog: Catalog, kind: int) -> "Cells":
-        """Yield the cells: chunks, or one by one where cells may have several layouts."""
-        numbers = np.unique(self.layout).tolist()
-        if len(numbers) == 1:
+    def lines(self, catalog: Catalog, start: int, end: int, buckets: int) -> Lines:
+        """The lines of the rows from one place to another, at most _RENDERED, all of one layout."""
+        if not self._start <= start <= end <= self._end:
+            self._start, self._end = start, min(start + 2 * _RENDERED, len(self.order))
+            rows = self.order[self._start : self._end]
+            self._texts = Texts.of(
+                self.rows.vectors(rows, slice(0, COUNTS_AT)),
+                self.rows.kinds(rows),
+                map(catalog.newest_text, self.rows.newest(rows).tolist()),
+            )
+        counts = self.rows.vectors(self.order[start:end], slice(COUNTS_AT, COUNTS_AT + buckets))
+        return self._texts.lines(start - self._start, counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Some of a window's rows, of one measure: those from `start` on, by numbers of the catalog."""
+
+    window: _Window
+    layout: np.ndarray
+    date: np.ndarray
+    path: np.ndarray
+    start: int
+
+    def between(self, start: int, end: int) -> "Chosen":
+        """Those from one place to another."""
+        few = slice(start, end)
+        return Chosen(
+            self.window, self.layout[few], self.date[few], self.path[few], self.start + start
+        )
+
+    def dates(self) -> Iterator["Chosen"]:
+        """Yield the rows of each date."""
+        for start, end in _stretches(self.date):
+            yield self.between(start, end)
+
+    def cells(self, catalog: Catalog, kind: int) -> Cells:
+        """Yield the cells: chunks, or one by one where a cell may have several layouts."""
+        if (self.layout == self.layout[0]).all():
             yield from self._chunks(catalog, kind)
             return
-        found = heapq.merge(
-            *(
-                chain.from_iterable(self._some(self.layout == number)._chunks(catalog, kind))
-                for number in numbers
-            ),
-            key=itemgetter(0),
+        chunks = (
+            chunk
+            for start, end in _stretches(self.layout)
+            for chunk in self.between(start, end)._chunks(catalog, kind)
         )
-        yield from _added_up(found)
+        yield from _added_up(chain.from_iterable(chunks))
 
-    def _some(self, rows: slice | np.ndarray) -> "_Chosen":
-        return _Chosen(
-            self.rows, self.layout[rows], self.date[rows], self.path[rows], self.row[rows]
-        )
-
-    def _chunks(self, catalog: Catalog, kind: int) -> Iterator["Chunk"]:
+    def _chunks(self, catalog: Catalog, kind: int) -> Iterator[Chunk]:
         """Yield the cells, which are all of one layout."""
         _, buckets = catalog.layouts[self.layout[0]]
-        for start in range(0, len(self.row), _RENDERED):
-            few = slice(start, start + _RENDERED)
-            rows = self.row[few]
+        for start in range(0, len(self.layout), _RENDERED):
+            end = min(start + _RENDERED, len(self.layout))
+            few = slice(start, end)
             yield Chunk(
                 kind,
                 list(map(catalog.dates.__getitem__, self.date[few].tolist())),
                 list(map(catalog.paths.__getitem__, self.path[few].tolist())),
-                lines(
-                    self.rows.vectors(rows, buckets),
-                    self.rows.kinds(rows),
-                    list(map(catalog.newest_text, self.rows.newest(rows).tolist())),
-                ),
+                self.window.lines(catalog, self.start + start, self.start + end, buckets),
             )
-
-    def dates(self) -> Iterator["_Chosen"]:
-        """Yield the rows of each date."""
-        for start, end in _stretches(self.date):
-            yield self._some(slice(start, end))
 
     def sheets(self, catalog: Catalog) -> Iterator[tuple[str, Sheet]]:
         """Yield (measure, sheet) of rows of one date, as built on it."""
+        rows = self.window.rows
         for number in np.unique(self.layout).tolist():
             measure, buckets = catalog.layouts[number]
             places = np.flatnonzero(self.layout == number)
-            rows = self.row[places]
+            chosen = self.window.order[self.start + places]
             paths, path_of = np.unique(self.path[places], return_inverse=True)
-            newest, newest_of = np.unique(self.rows.newest(rows), return_inverse=True)
-            vectors = self.rows.vectors(rows, buckets)
-            kinds = self.rows.kinds(rows)[:, np.newaxis] >> 2 * np.arange(STATISTICS) & 3
+            newest, newest_of = np.unique(rows.newest(chosen), return_inverse=True)
+            vectors = rows.vectors(chosen, slice(0, COUNTS_AT + buckets))
+            kinds = rows.kinds(chosen)[:, np.newaxis] >> 2 * np.arange(STATISTICS) & 3
             yield (
                 measure,
                 Sheet(
@@ -448,8 +460,8 @@ class _Chosen:
                     dates=[catalog.dates[self.date[0]]],
                     newest=[catalog.newest[one] for one in newest.tolist()],
                     path_of=path_of,
-                    built=np.zeros(len(rows), np.int32),
-                    submitted=np.full(len(rows), NO_DATE, np.int32),
+                    built=np.zeros(len(chosen), np.int32),
+                    submitted=np.full(len(chosen), NO_DATE, np.int32),
                     newest_of=newest_of,
                     submissions=vectors[:, 0],
                     counts=vectors[:, COUNTS_AT:],
@@ -566,7 +578,7 @@ class Ledger:
 
     def _entries(self) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
         """Everything under its group's key: packed sheets, and odd cells."""
-        held: dict[_Group, list[_Chosen]] = defaultdict(list)
+        held: dict[_Group, list[Chosen]] = defaultdict(list)
         for kind, rows in self._rows.items():
             for measure, chosen in rows.by_measure():
                 for one in chosen.dates():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mr.histograms.bounds import exponential
+from mr.histograms.entries import PATH
 from mr.histograms.extraction import (
     SIMPLE_BUCKETS,
     SIMPLE_BUILD,
@@ -18,15 +19,25 @@ from mr.histograms.extraction import (
     SIMPLE_LOW,
     SIMPLE_PREFIX,
     SIMPLE_REVISION,
-    STATISTICS,
     FilterPath,
     Skip,
     filter_path,
     revision_of,
 )
-from mr.histograms.gathering import Gathering, Key
+from mr.histograms.gathering import Gathering
 from mr.histograms.placing import Place
-from mr.histograms.sheets import NO_DATE, Odd, Sheet, indexed
+from mr.histograms.sheets import indexed
+from mr.histograms.shelves import (
+    COUNTS_AT,
+    INDEXES,
+    MOST_ROWS,
+    SHELVES,
+    Entries,
+    encoded_layouts,
+    encoded_tables,
+    packed,
+    shelf_of,
+)
 from mr.kernel import layout
 from mr.kernel.building import GATHER_ARRAYS, Functions
 from mr.validity import parse_plain
@@ -35,6 +46,7 @@ from mr.validity import parse_plain
 _MOST_RECORDS = 2**22
 #: The values that make a path, in the order of `layout.OS` and on.
 _TOKENS = ("OS", "version", "arch", "revision")
+_SIMPLE_NEWEST = SIMPLE_BUILD, SIMPLE_REVISION
 
 
 class ScannedGathering:
@@ -45,6 +57,7 @@ class ScannedGathering:
 
     def __init__(self, functions: Functions, skip: Skip) -> None:
         self._gather = functions.gather
+        self._spill = functions.spill
         self._skip = skip
         #: For what the scanner leaves.
         self._plain = Gathering(skip)
@@ -54,8 +67,8 @@ class ScannedGathering:
         self._arrays["powers"][:] = layout.powers_of_ten()
         self._arrays["bounds"][:] = exponential(SIMPLE_LOW, SIMPLE_HIGH, SIMPLE_BUCKETS)
         self._arguments = [array.ctypes.data for array in self._arrays.values()]
-        #: Sheets of tables that became full in the middle of a chunk.
-        self._waiting: list[tuple[Key, Sheet | Odd]] = []
+        #: What was in tables that became full in the middle of a chunk.
+        self._waiting: list[tuple[tuple, Any]] = []
         self._place: int | None = None
         self._begin()
 
@@ -110,10 +123,9 @@ class ScannedGathering:
         """Whether it is time to drain."""
         return bool(self._waiting) or self._plain.is_full
 
-    def drain(self) -> Iterator[tuple[Key, Sheet | Odd]]:
-        """Yield sheets, and cells that do not fit, ordered by their keys; start afresh."""
-        found = chain(self._waiting, self._emptied(), self._plain.drain())
-        yield from sorted(found, key=lambda one: one[0])
+    def pairs(self) -> Iterator[tuple[tuple, Any]]:
+        """Yield all that was gathered as pairs of the shuffle; start afresh."""
+        yield from chain(self._waiting, self._emptied(), self._plain.pairs())
         self._waiting.clear()
 
     # Paths
@@ -153,91 +165,81 @@ class ScannedGathering:
         ].tolist()
         return self._arrays["arena"][offset : offset + length].tobytes()
 
-    # Sheets
+    # Rows
 
-    def _emptied(self) -> list[tuple[Key, Sheet | Odd]]:
-        """All rows as sheets; the tables are empty then."""
+    def _emptied(self) -> list[tuple[tuple, Any]]:
+        """All rows as pairs of the shuffle; the tables are empty then."""
         self._count_left_out()
-        sheets = list(self._sheets())
+        pairs = list(self._packed())
         self._begin()
-        return sheets
+        return pairs
 
-    def _sheets(self) -> Iterator[tuple[Key, Sheet]]:
-        used = self._arrays["used"]
-        starts = self._arrays["rows"][: used[layout.USED_ROWS]]
-        if not len(starts):
-            return
+    def _packed(self) -> Iterator[tuple[tuple, Any]]:
+        rows = self._rows()
+        folders = sorted({path.folder for path in rows.paths if path.folder is not None})
+        for folder in folders:
+            tables = _Tables([path for path in rows.paths if path.folder == folder])
+            is_in = np.array([path.folder == folder for path in rows.paths])
+            encoded, index = tables.encoded(), tables.index(rows)
+            for shelf in range(SHELVES):
+                chosen = np.flatnonzero(is_in[rows.path_of] & (rows.shelves == shelf))
+                if len(chosen):
+                    for data in self._shelf(rows, chosen, index[:, chosen], encoded):
+                        yield (*folder, shelf), data
+            for full in tables.paths:
+                yield (*folder, "", PATH, *full), None
+
+    def _rows(self) -> "_Rows":
+        starts = self._arrays["rows"][: self._arrays["used"][layout.USED_ROWS]]
         cells = self._arrays["cells"]
-        names = cells[starts + layout.ROW_NAME]
-        path_names = cells[starts + layout.ROW_PATH]
-        buckets = cells[starts + layout.ROW_BUCKETS]
-        measures = {name: self._measure(name) for name in np.unique(names).tolist()}
-        measure_table, measure_of = _numbered(measures, names)
-        paths = {name: self._path(name) for name in np.unique(path_names).tolist()}
-        folders = {name: path.folder for name, path in paths.items()}
-        folder_table, folder_of = _numbered(folders, path_names)
-        order = np.lexsort((buckets, measure_of, folder_of))
-        order = order[folder_of[order] > 0]  # the first is no folder: records without a path
-        groups = np.stack((folder_of[order], measure_of[order], buckets[order]))
-        ends = np.flatnonzero((np.diff(groups) != 0).any(axis=0)) + 1
-        for rows in np.split(order, ends):
-            if not len(rows):
-                continue
-            measure = measure_table[measure_of[rows[0]]]
-            channel, major = folder_table[folder_of[rows[0]]]
-            simple = measure.startswith(SIMPLE_PREFIX) and self._is_simple(int(names[rows[0]]))
-            yield (
-                (channel, major, measure),
-                self._sheet(starts[rows], int(buckets[rows[0]]), path_names[rows], paths, simple),
-            )
+        measures, measure_of = np.unique(cells[starts + layout.ROW_NAME], return_inverse=True)
+        paths, path_of = np.unique(cells[starts + layout.ROW_PATH], return_inverse=True)
+        return _Rows(
+            starts,
+            cells[starts + layout.ROW_BUCKETS],
+            [self._measure(name) for name in measures.tolist()],
+            measure_of,
+            [self._path(name) for name in paths.tolist()],
+            path_of,
+        )
 
-    def _is_simple(self, name: int) -> bool:
-        kind = self._arrays["names"][name, layout.NAME_PREFIX] >> layout.KIND_SHIFT
-        return int(kind) != layout.HISTOGRAM
+    def _shelf(
+        self, rows: "_Rows", chosen: np.ndarray, index: np.ndarray, tables: bytes
+    ) -> Iterator[bytes]:
+        """Rows of one shelf; `index` is the index of each row but for its layout."""
+        layouts, layout_of = rows.layouts(chosen)
+        encoded = encoded_layouts(layouts)
+        index = np.concatenate((layout_of[None, :], index))
+        order = np.lexsort(index[::-1])
+        chosen, index = chosen[order], index[:, order]
+        for first in range(0, len(chosen), MOST_ROWS):
+            few = slice(first, first + MOST_ROWS)
+            kinds, entries = self._spilled(rows.starts[chosen[few]], rows.buckets[chosen[few]])
+            yield packed(encoded, tables, index[:, few], kinds, entries)
 
-    def _measure(self, name: int) -> str:
+    def _spilled(self, starts: np.ndarray, buckets: np.ndarray) -> tuple[np.ndarray, Entries]:
+        """The kinds of rows, and what of them is not 0."""
+        most = int(buckets.sum()) + len(starts) * COUNTS_AT
+        found = np.empty((3, most), np.int64)
+        kinds = np.empty(len(starts), np.int64)
+        cells = self._arrays["cells"]
+        written = self._spill(
+            *(cells.ctypes.data, len(cells), starts.ctypes.data, len(starts)),
+            *(found[0].ctypes.data, found[1].ctypes.data, found[2].ctypes.data, most),
+            kinds.ctypes.data,
+        )
+        return kinds, tuple(found[:, :written])
+
+    def _measure(self, name: int) -> tuple[str, bool]:
+        """A measure, and whether it is a simple one."""
         own = self._text(name).decode()
         prefix = int(self._arrays["names"][name, layout.NAME_PREFIX])
         kind, parent = prefix >> layout.KIND_SHIFT, prefix & (2**layout.KIND_SHIFT - 1)
         if kind == layout.HISTOGRAM:
-            return own
+            return own, False
         if kind == layout.INNER:
             own = f"{self._text(parent).decode()}_{own}"
-        return SIMPLE_PREFIX + own.upper()
-
-    def _sheet(
-        self,
-        starts: np.ndarray,
-        buckets: int,
-        path_names: np.ndarray,
-        paths: dict[int, "_Path"],
-        is_simple: bool,
-    ) -> Sheet:
-        words = self._arrays["cells"][
-            starts[:, None] + np.arange(layout.ROW_SUBMISSIONS, layout.ROW_COUNTS + buckets)
-        ]
-        statistics = words[:, 1 : layout.ROW_COUNTS - layout.ROW_SUBMISSIONS]
-        statistics = statistics.reshape(len(starts), STATISTICS, layout.STATISTIC_WORDS)
-        chosen = [paths[name] for name in path_names.tolist()]
-        table, path_of = indexed([path.full for path in chosen])
-        newest = (SIMPLE_BUILD, SIMPLE_REVISION)
-        newest_table, newest_of = indexed([newest if is_simple else path.newest for path in chosen])
-        dates = sorted({date for path in chosen for date in path.dates if date is not None})
-        number = {date: place for place, date in enumerate(dates)} | {None: NO_DATE}
-        built, submitted = zip(*(path.dates for path in chosen), strict=True)
-        return Sheet(
-            paths=table,
-            dates=dates,
-            newest=newest_table,
-            path_of=path_of,
-            built=np.array([number[date] for date in built], np.int32),
-            submitted=np.array([number[date] for date in submitted], np.int32),
-            newest_of=newest_of,
-            submissions=words[:, 0],
-            counts=words[:, layout.ROW_COUNTS - layout.ROW_SUBMISSIONS :],
-            kinds=statistics[:, :, 0].astype(np.uint8),
-            limbs=statistics[:, :, 1:],
-        )
+        return SIMPLE_PREFIX + own.upper(), True
 
 
 class _Path:
@@ -249,15 +251,73 @@ class _Path:
         self.folder = None if self.reason else (place.channel, place.major)
         self.full = () if self.reason else (place.reason, place.app, *found)
         self.newest = place.build, revision
-        self.dates = place.build_date, place.submission_date
+        self.built, self.submitted = place.build_date, place.submission_date
         #: Records that were told of, if they give nothing.
         self.counted = 0
 
 
-def _numbered(values: Mapping[int, Any], keys: np.ndarray) -> tuple[list, np.ndarray]:
-    """The distinct values in order, None first, and of each key its value's place."""
-    table = [None, *sorted({value for value in values.values() if value is not None})]
-    place_of = {value: place for place, value in enumerate(table)}
-    unique, inverse = np.unique(keys, return_inverse=True)
-    places = np.array([place_of[values[key]] for key in unique.tolist()], np.int64)
-    return table, places[inverse]
+class _Rows:
+    """All rows: where each begins, and what it is of, as a place in a list."""
+
+    def __init__(
+        self,
+        starts: np.ndarray,
+        buckets: np.ndarray,
+        measures: list[tuple[str, bool]],
+        measure_of: np.ndarray,
+        paths: list[_Path],
+        path_of: np.ndarray,
+    ) -> None:
+        self.starts = starts
+        self.buckets = buckets
+        self.paths = paths
+        self.path_of = path_of
+        names = [name for name, _ in measures]
+        self._names, places = indexed(names)
+        #: Of each row, the place of its measure's name among the sorted ones.
+        self._measure_of = places[measure_of].astype(np.int64)
+        self.is_simple = np.array([simple for _, simple in measures], bool)[measure_of]
+        self.shelves = np.array([shelf_of(name) for name in names], np.int64)[measure_of]
+
+    def layouts(self, chosen: np.ndarray) -> tuple[list[tuple[str, int]], np.ndarray]:
+        """The layouts of some rows, in order, and of each row the place of its own."""
+        found, layout_of = np.unique(
+            (self._measure_of[chosen] << 32) | self.buckets[chosen], return_inverse=True
+        )
+        table = [(self._names[one >> 32], one & (2**32 - 1)) for one in found.tolist()]
+        return table, layout_of
+
+
+class _Tables:
+    """What the rows of a folder point at."""
+
+    def __init__(self, paths: list[_Path]) -> None:
+        self.paths = sorted({path.full for path in paths})
+        dates = {date for path in paths for date in (path.built, path.submitted)} - {None}
+        self._dates = sorted(dates)
+        self._newest = sorted({_SIMPLE_NEWEST, *(path.newest for path in paths)})
+
+    def encoded(self) -> bytes:
+        """As the values of the shuffle have it."""
+        return encoded_tables(self.paths, self._dates, self._newest)
+
+    def index(self, rows: _Rows) -> np.ndarray:
+        """Path, dates and newest build of each row, int64[INDEXES - 1, rows]; 0 elsewhere."""
+        path_of = {path: place for place, path in enumerate(self.paths)}
+        date_of = {date: place for place, date in enumerate(self._dates)}
+        newest_of = {newest: place for place, newest in enumerate(self._newest)}
+        places = np.array(
+            [
+                (
+                    path_of.get(path.full, 0),
+                    date_of.get(path.built, 0),
+                    date_of.get(path.submitted, -1) + 1,
+                    newest_of.get(path.newest, 0),
+                )
+                for path in rows.paths
+            ],
+            np.int64,
+        ).reshape(-1, INDEXES - 1)
+        index = places[rows.path_of].T.copy()
+        index[-1, rows.is_simple] = newest_of[_SIMPLE_NEWEST]
+        return index

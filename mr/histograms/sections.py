@@ -8,6 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any, BinaryIO, NamedTuple
 
 from mr.histograms.definitions import Definition, Definitions
@@ -131,8 +132,14 @@ class MeasureSection(_Section):
         )
         file = self._files.get(kind)
         if file is not None and lines.buckets == self._layouts[0].buckets and lines.rows[0]:
-            for date, path, row in zip(dates, shown, lines.rows, strict=True):
-                file.add(date, b"%s,%d" % (row, path.id))
+            rows = [
+                b"[%s,%d]" % (row, path.id) for row, path in zip(lines.rows, shown, strict=True)
+            ]
+            start = 0
+            for date, same in groupby(dates):
+                end = start + sum(1 for _ in same)
+                file.add(date, rows[start:end])
+                start = end
 
     def _begin(self, layouts: list[Layout]) -> None:
         self._layouts = layouts
@@ -206,14 +213,14 @@ class DateFile:
         self._pieces = Pieces(file)
         self._date: str | None = None
 
-    def add(self, date: str, row: bytes) -> None:
-        """Write the next row: its numbers as JSON, without the brackets."""
+    def add(self, date: str, rows: list[bytes]) -> None:
+        """Write the next rows, of one date."""
         if date == self._date:
-            before = b",["
+            before = b","
         else:
-            before = b'%s"%s":[[' % (b"{" if self._date is None else b"],", date.encode())
+            before = b'%s"%s":[' % (b"{" if self._date is None else b"],", date.encode())
             self._date = date
-        self._pieces.write(b"%s%s]" % (before, row))
+        self._pieces.write(before + b",".join(rows))
 
     def close(self) -> None:
         """Finish the file."""

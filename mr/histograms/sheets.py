@@ -38,6 +38,10 @@ INT, FLOAT = KIND_INT, KIND_FLOAT
 NO_DATE = -1
 
 
+#: What a sheet is of: channel, major version, measure.
+Key = tuple[str, str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """Cells of one measure with one number of buckets.

@@ -24,6 +24,7 @@ import numpy as np
 from mr import values
 from mr.errors import FormatError
 from mr.histograms.extraction import STATISTICS
+from mr.histograms.filters import Path
 from mr.histograms.sheets import COUNT_LIMIT, LIMBS, NO_DATE, Sheet
 
 #: Shelves of a version: as many reducers can share its measures.
@@ -36,6 +37,8 @@ LIMBS_AT, COUNTS_AT = 1, 1 + STATISTICS * LIMBS
 #: Widths of the numbers in a stream; the last is for negative ones, too.
 _STREAMS = ("<u1", "<u4", "<i8")
 _STREAM_LIMITS = (2**8, 2**32)
+#: Row, column and number of what is not 0 in some vectors, row by row, by rising columns.
+Entries = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: What lists of indexes and columns may be made of.
 _WIDTHS = ("<u1", "<u2", "<u4")
 #: The rows' indexes: layout, path, build date, submission date plus 1, newest build.
@@ -107,14 +110,7 @@ def pack(sheets: Sequence[tuple[str, Sheet]]) -> Iterator[bytes]:
         [sheet.dates for _, sheet in sheets],
         [np.concatenate((s.built, s.submitted[s.submitted != NO_DATE])) for _, s in sheets],
     )
-    layout_table = [[measure for measure, _ in layouts], [buckets for _, buckets in layouts]]
-    tables = values.encode(
-        [
-            [part for path in paths.items for part in path],
-            dates.items,
-            [part for one in newest.items for part in one],
-        ]
-    )
+    tables = encoded_tables(paths.items, dates.items, newest.items)
     indexes, kinds, vectors = [], [], []
     for number, (measure, sheet) in enumerate(sheets):
         layout = place_of[measure, sheet.buckets]
@@ -130,7 +126,7 @@ def pack(sheets: Sequence[tuple[str, Sheet]]) -> Iterator[bytes]:
         indexes.append(np.array(rows))
         kinds.append(sheet.kinds @ (4 ** np.arange(STATISTICS)).astype(np.uint16))
         vectors.append(_entries(sheet))
-    yield from _cut(values.encode(layout_table), tables, indexes, kinds, vectors)
+    yield from _cut(encoded_layouts(layouts), tables, indexes, kinds, vectors)
 
 
 class _Table:
@@ -181,7 +177,7 @@ def _cut(
         end = min(start + MOST_ROWS, len(order))
         first, last = np.searchsorted(row, (start, end))
         few = slice(first, last)
-        yield _packed(
+        yield packed(
             layouts,
             tables,
             index[:, order[start:end]],
@@ -190,13 +186,28 @@ def _cut(
         )
 
 
-def _packed(
-    layouts: bytes,
-    tables: bytes,
-    index: np.ndarray,
-    kinds: np.ndarray,
-    entries: tuple[np.ndarray, np.ndarray, np.ndarray],
+def encoded_layouts(layouts: Sequence[tuple[str, int]]) -> bytes:
+    """The table of layouts."""
+    return values.encode([[measure for measure, _ in layouts], [buckets for _, buckets in layouts]])
+
+
+def encoded_tables(
+    paths: Sequence[Path], dates: Sequence[str], newest: Sequence[tuple[str, str]]
 ) -> bytes:
+    """The tables of all else that rows point at."""
+    return values.encode(
+        [
+            [part for path in paths for part in path],
+            list(dates),
+            [part for one in newest for part in one],
+        ]
+    )
+
+
+def packed(
+    layouts: bytes, tables: bytes, index: np.ndarray, kinds: np.ndarray, entries: Entries
+) -> bytes:
+    """At most MOST_ROWS rows, which are sorted by their indexes, int64[INDEXES, rows]."""
     row, column, number = entries
     rows = index.shape[1]
     index, index_width = _narrow(index)

@@ -11,10 +11,12 @@ Python or numba: loading it takes some 40 ms (importing numba alone would take 3
 import ctypes
 import fcntl
 import hashlib
+import importlib.util
 import os
 import platform
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -142,43 +144,77 @@ def _linked(llvm: Any, code: bytes) -> Functions:
 def build(folder: Path | None = None, *, timeout_seconds: float = 300) -> bool:
     """Build the code if it was not yet; return whether it is there now.
 
-    Of several who ask at once one builds and the others wait. Where it cannot be built nothing is
-    said: the plain code does all that it would do. `write_object` raises the reason.
+    Where it cannot be built nothing is said, since the plain code does all that it would do;
+    `python -m mr.kernel.building` shows the reason.
     """
-    try:
-        path = object_path(folder).absolute()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_ours(path.parent.stat()):
-            return False  # nothing in it would be loaded
-        with _locked(path.with_suffix(".lock")):
-            if _read(path) is None:
-                _build(path, timeout_seconds)
-            return _read(path) is not None
-    except (ImportError, OSError):
-        return False
-
-
-def _build(path: Path, timeout_seconds: float) -> None:
-    with suppress(subprocess.SubprocessError):
-        subprocess.run(
-            [sys.executable, "-m", "mr.kernel.building", str(path)],
-            # Python looks for modules there first, so not in a folder of the person's.
-            cwd=Path(__file__).parents[2],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout_seconds,
-            check=False,
-        )
-    for unfinished in path.parent.glob(f"{path.name}-*"):
-        unfinished.unlink(missing_ok=True)  # of a process that was killed
+    with suppress(ImportError, OSError, subprocess.SubprocessError):
+        if _is_to_build(folder):
+            subprocess.run(_command(folder), **_QUIETLY, timeout=timeout_seconds, check=False)
+        return _read(object_path(folder)) is not None
+    return False
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def building(*, after_seconds: float) -> Iterator[None]:
+    """Build meanwhile, so that nobody waits for it.
+
+    Nothing is begun in a shorter time than `after_seconds`. What was begun goes on by itself, for
+    some seconds, even if this process ends: else short jobs would begin it again and again.
+    """
+    timer = threading.Timer(after_seconds, _begin)
+    timer.daemon = True
+    timer.start()
+    try:
         yield
+    finally:
+        timer.cancel()
+
+
+def _begin() -> None:
+    with suppress(ImportError, OSError):
+        if _is_to_build(None):
+            subprocess.Popen(_command(None), **_QUIETLY, start_new_session=True)
+
+
+#: How the process runs that builds. Python looks for modules in its folder first, so that is none
+#: of the person's.
+_QUIETLY: dict[str, Any] = {
+    "cwd": Path(__file__).parents[2],
+    "stdin": subprocess.DEVNULL,
+    "stdout": subprocess.DEVNULL,
+    "stderr": subprocess.DEVNULL,
+}
+
+
+def _is_to_build(folder: Path | None) -> bool:
+    """Whether the code is wanted, could be built, and was not yet."""
+    if os.environ.get(SWITCH) == "0":
+        return False
+    if any(importlib.util.find_spec(name) is None for name in ("llvmlite", "numba")):
+        return False
+    return _read(object_path(folder)) is None
+
+
+def _command(folder: Path | None) -> list[str]:
+    folders = [] if folder is None else [str(folder.absolute())]
+    return [sys.executable, "-m", "mr.kernel.building", *folders]
+
+
+def build_here(folder: Path | None) -> None:
+    """Build the code in this process, if it was not yet. Of several who do one builds.
+
+    Raises ImportError without numba, OSError where it cannot be written.
+    """
+    path = object_path(folder)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_ours(path.parent.stat()):
+        raise PermissionError(f"others may write to {path.parent}: nothing in it would be loaded")
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for unfinished in path.parent.glob(f"{path.name}-*"):
+            unfinished.unlink(missing_ok=True)  # of a process that was killed
+        if _read(path) is None:
+            write_object(path)
 
 
 def write_object(path: Path) -> None:
@@ -286,4 +322,5 @@ def _entries() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    write_object(Path(sys.argv[1]))
+    os.nice(5)  # the job goes first
+    build_here(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
