@@ -11,7 +11,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +59,8 @@ from mr.kernel.layout import (
     USED_WORDS,
 )
 
+#: Columns of a row that is spilled, before its counts: submissions and limbs.
+COUNTS_AT = 1 + 5 * LIMBS
 #: Stands in arrays where nothing was written.
 UNWRITTEN = -77
 #: An answer that takes longer has hung.
@@ -89,6 +91,12 @@ class Compiled:
         self._functions.gather(
             self.text(text), len(text), block, *(array.ctypes for array in arrays.values())
         )
+
+    def spill(self, cells: Any, starts: Any, found: Any, kinds: Any) -> int:
+        return self._functions.spill(
+            cells.ctypes, len(cells), starts.ctypes, len(starts), *(one.ctypes for one in found),
+            found.shape[1], kinds.ctypes,
+        )  # fmt: skip
 
     def text(self, text: bytes) -> Any:
         return text
@@ -141,13 +149,21 @@ class Checked:
             for at in range(len(found)):
                 found[at] = code.double_bits(mantissas[at], decimals[at], powers)
 
+        @njit(error_model="numpy")
+        def spill(cells, starts, rows, columns, numbers, kinds):
+            return code.spill(cells, starts, rows, columns, numbers, kinds)
+
         self._skim, self._gather, self._doubles = skim, gather, doubles
+        self._spill = spill
 
     def skim(self, text: bytes, lines: Any, members: Any, stack: Any, cursor: Any) -> None:
         self._skim(np.frombuffer(text, np.uint8), len(text), lines, members, stack, cursor)
 
     def gather(self, text: bytes, block: int, arrays: dict[str, Any]) -> None:
         self._gather(np.frombuffer(text, np.uint8), len(text), block, *arrays.values())
+
+    def spill(self, cells: Any, starts: Any, found: Any, kinds: Any) -> int:
+        return self._spill(cells, starts, *found, kinds)
 
     def doubles(self, numbers: list[tuple[int, int]]) -> list[int]:
         """The bits of mantissa / 10**decimals."""
@@ -273,6 +289,28 @@ def gather_each(runner: Compiled | Checked, texts: list[bytes], **options: Any) 
     return found
 
 
+class Spilled(NamedTuple):
+    """What of rows is not 0, as (row, column, number); and the rows' kinds."""
+
+    entries: list[tuple[int, int, int]]
+    kinds: list[int]
+
+
+def spill_each(runner: Compiled | Checked, every: list[Gathered]) -> list[Spilled]:
+    """The rows of each, in arrays that are no larger than they could have to be."""
+    return [spill(runner, gathered) for gathered in every]
+
+
+def spill(runner: Compiled | Checked, gathered: Gathered) -> Spilled:
+    """The rows that were gathered."""
+    cells, starts = np.array(gathered.cells, np.int64), np.array(gathered.rows, np.int64)
+    buckets = sum(gathered.cells[begin + ROW_BUCKETS] for begin in gathered.rows)
+    found = np.full((3, buckets + len(starts) * COUNTS_AT), UNWRITTEN, np.int64)
+    kinds = np.full(len(starts), UNWRITTEN, np.int64)
+    written = runner.spill(cells, starts, found, kinds)
+    return Spilled(list(map(tuple, found[:, :written].T.tolist())), kinds.tolist())
+
+
 def doubles(runner: Checked, numbers: list[tuple[int, int]]) -> list[int]:
     """The bits of mantissa / 10**decimals as the code gives them."""
     return runner.doubles(numbers)
@@ -290,10 +328,7 @@ def sums_in(gathered: Gathered) -> dict[tuple[str, Path_, int], Sums]:
     for begin in gathered.rows:
         row = gathered.cells[begin:]
         buckets = row[ROW_BUCKETS]
-        statistics = []
-        for at in range(ROW_STATISTICS, ROW_COUNTS, STATISTIC_WORDS):
-            kinds, *limbs = row[at : at + 1 + LIMBS]
-            statistics.append(_partial(kinds, limbs))
+        statistics = [partial_of(kinds, limbs) for kinds, limbs in statistics_in(row)]
         counts = np.array(row[ROW_COUNTS : ROW_COUNTS + buckets], np.int64)
         sums = Sums(counts, row[ROW_SUBMISSIONS], statistics, "", "")
         key = measure_of(gathered, row[ROW_NAME]), path_of(gathered, row[ROW_PATH]), buckets
@@ -313,7 +348,14 @@ def records_in(gathered: Gathered) -> dict[Path_, int]:
     }
 
 
-def _partial(kinds: int, limbs: list[int]) -> int | tuple[int, int] | None:
+def statistics_in(row: list[int]) -> Iterator[tuple[int, list[int]]]:
+    """The kinds and the limbs of each statistic of a row."""
+    for at in range(ROW_STATISTICS, ROW_COUNTS, STATISTIC_WORDS):
+        yield row[at], row[at + 1 : at + 1 + LIMBS]
+
+
+def partial_of(kinds: int, limbs: list[int]) -> int | tuple[int, int] | None:
+    """The exact sum that a statistic stands for."""
     total = sum(limb << (32 * place) for place, limb in enumerate(limbs))
     if kinds & KIND_FLOAT:
         if total == 0:
@@ -386,6 +428,9 @@ class Served:
 
     def gather_each(self, texts: Iterable[bytes], **options: Any) -> list[Gathered]:
         return self._ask("gather_each", list(texts), options)
+
+    def spill_each(self, every: list[Gathered]) -> list[Spilled]:
+        return self._ask("spill_each", every, {})
 
     def doubles(self, numbers: list[tuple[int, int]]) -> list[int]:
         return self._ask("doubles", numbers, {})
