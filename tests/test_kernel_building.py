@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hostile import joined
+from published import content
 
 from mr.kernel import building, ready
 from mr.kernel.building import SWITCH, build, build_here, load, object_path, write_object
@@ -288,3 +289,21 @@ def test_a_job_gives_the_same_with_it_and_without(cache, command, environment, d
         answers.append((answer.rows, {name: facts[name] for name in facts if "bad" in name}))
     assert answers[0] == answers[1]
     assert answers[0][0]
+
+
+def test_histograms_are_published_the_same_with_it_and_without(
+    cache, command, environment, damaged_tree, tmp_path
+):
+    """To the last byte: sums are exact however they are added up."""
+    folders = []
+    for switch in ("0", "1"):
+        environment[SWITCH] = switch
+        folders.append(tmp_path / switch)
+        answer = command(
+            "run", "histograms", damaged_tree.path, "-o", folders[-1],
+            "--max-bad-records", "100%", "--quiet",
+        )  # fmt: skip
+        assert answer.code == 0, answer.err
+    plain, compiled = map(content, folders)
+    assert len(plain) > 100
+    assert compiled == plain
