@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-data
+# Options of the benchmark, as in `make bench BENCH=--quick`.
+BENCH ?=
 
 .PHONY: help install demo test lint bench clean
 
@@ -45,8 +47,12 @@ lint: install  ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: install  ## Measure speed against the decompressor alone
-	$(BIN)/python bench/throughput.py
+bench: $(VENV)/.with-peers  ## Measure speed beside the decompressor and other tools (an hour)
+	$(BIN)/python -m bench.speed $(BENCH)
 
-clean:  ## Remove the environment and the sample data
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+$(VENV)/.with-peers: $(VENV)/.installed
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+clean:  ## Remove the environment, the sample data and what is measured with
+	rm -rf $(VENV) $(DEMO) bench-data build dist *.egg-info

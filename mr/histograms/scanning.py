@@ -42,8 +42,6 @@ from mr.kernel import layout
 from mr.kernel.building import GATHER_ARRAYS, Functions
 from mr.validity import parse_plain
 
-#: A row's sums stay far below 2**63 for so many records of counts up to `layout.LARGEST_COUNT`.
-_MOST_RECORDS = 2**22
 #: The values that make a path, in the order of `layout.OS` and on.
 _TOKENS = ("OS", "version", "arch", "revision")
 _SIMPLE_NEWEST = SIMPLE_BUILD, SIMPLE_REVISION
@@ -100,7 +98,7 @@ class ScannedGathering:
         cursor[:] = 0
         taken, left = 0, []
         while cursor[layout.PLACE] < len(chunk):
-            if cursor[layout.IS_FULL] or self._records >= _MOST_RECORDS:
+            if cursor[layout.IS_FULL] or self._records >= layout.MOST_RECORDS:
                 self._waiting += self._emptied()
             number = self._places.setdefault(self._place, len(self._places))
             self._gather(chunk, len(chunk), number, *self._arguments)
@@ -192,11 +190,13 @@ class ScannedGathering:
     def _rows(self) -> "_Rows":
         starts = self._arrays["rows"][: self._arrays["used"][layout.USED_ROWS]]
         cells = self._arrays["cells"]
-        measures, measure_of = np.unique(cells[starts + layout.ROW_NAME], return_inverse=True)
-        paths, path_of = np.unique(cells[starts + layout.ROW_PATH], return_inverse=True)
+        row_keys = cells[starts + layout.ROW_KEY]
+        names = (row_keys >> layout.NAME_SHIFT) & (layout.MOST_NAMES - 1)
+        measures, measure_of = np.unique(names, return_inverse=True)
+        paths, path_of = np.unique(row_keys >> layout.PATH_SHIFT, return_inverse=True)
         return _Rows(
             starts,
-            cells[starts + layout.ROW_BUCKETS],
+            row_keys & layout.MOST_BUCKETS,
             [self._measure(name) for name in measures.tolist()],
             measure_of,
             [self._path(name) for name in paths.tolist()],
@@ -224,7 +224,8 @@ class ScannedGathering:
         kinds = np.empty(len(starts), np.int64)
         cells = self._arrays["cells"]
         written = self._spill(
-            *(cells.ctypes.data, len(cells), starts.ctypes.data, len(starts)),
+            *(cells.ctypes.data, len(cells)),
+            *(starts.ctypes.data, buckets.ctypes.data, len(starts)),
             *(found[0].ctypes.data, found[1].ctypes.data, found[2].ctypes.data, most),
             kinds.ctypes.data,
         )

@@ -130,7 +130,7 @@ def _linked(llvm: Any, code: bytes) -> Functions:
     types = {
         SKIM: (None, text, size, pointer, size, pointer, size, pointer, pointer),
         GATHER: (None, text, size, size, *[pointer] * len(GATHER_ARRAYS)),
-        SPILL: (size, pointer, size, pointer, size, pointer, pointer, pointer, size, pointer),
+        SPILL: (size, pointer, size, pointer, pointer, size, *[pointer] * 3, size, pointer),
     }
     functions = (
         ctypes.CFUNCTYPE(*kinds)(engine.get_function_address(name)) for name, kinds in types.items()
@@ -296,10 +296,11 @@ def _entries() -> dict[str, Any]:
             carray(row_slots, shapes[15]),
         )  # fmt: skip
 
-    def spill(cells, words, starts, most_rows, rows, columns, numbers, most, kinds):
+    def spill(cells, words, starts, buckets, most_rows, rows, columns, numbers, most, kinds):
         return code.spill(
             carray(cells, (words,)),
             carray(starts, (most_rows,)),
+            carray(buckets, (most_rows,)),
             carray(rows, (most,)),
             carray(columns, (most,)),
             carray(numbers, (most,)),
@@ -310,7 +311,8 @@ def _entries() -> dict[str, Any]:
     octets, integers = types.CPointer(types.uint8), types.CPointer(types.int64)
     skim_type = types.void(octets, integer, integers, integer, integers, integer, octets, integers)
     spill_type = integer(
-        integers, integer, integers, integer, integers, integers, integers, integer, integers
+        *(integers, integer, integers, integers, integer),
+        *(integers, integers, integers, integer, integers),
     )
     pointers = [types.CPointer(getattr(types, kind)) for _, kind in GATHER_ARRAYS.values()]
     gather_type = types.void(octets, integer, integer, *pointers)

@@ -22,10 +22,12 @@ from mr.kernel.layout import (
     INNER,
     IS_FULL,
     IS_PLAIN,
+    KIND_BITS,
     KIND_FLOAT,
     KIND_INT,
     KIND_SHIFT,
     LARGEST_COUNT,
+    LIMB_BITS,
     LIMBS,
     LINE_BEGIN,
     LINE_END,
@@ -33,6 +35,7 @@ from mr.kernel.layout import (
     LINE_MEMBER,
     LINE_MEMBERS,
     LINES,
+    MOST_BUCKETS,
     MOST_DECIMALS,
     NAME_BEGIN,
     NAME_END,
@@ -41,18 +44,21 @@ from mr.kernel.layout import (
     NAME_OFFSET,
     NAME_PREFIX,
     NAME_RECORDS,
+    NAME_SHIFT,
     NAME_STAMP,
     OS,
+    PATH_SHIFT,
     PLACE,
-    ROW_BUCKETS,
     ROW_COUNTS,
-    ROW_NAME,
-    ROW_PATH,
-    ROW_STATISTICS,
+    ROW_KEY,
+    ROW_KINDS,
     ROW_SUBMISSIONS,
+    ROW_SUMS,
     SERIAL,
     SIMPLE,
-    STATISTIC_WORDS,
+    SIMPLE_BUCKETS,
+    STATISTICS,
+    SUM_WORDS,
     TAKEN,
     UNSURE,
     USED_ARENA,
@@ -95,14 +101,15 @@ _29 = np.uint64(29)
 #: Digits that surely fit: of an int into int64, of a float's mantissa into uint64, of a simple
 #: measure into a double.
 _INT_DIGITS, _MANTISSA_DIGITS, _SIMPLE_DIGITS = 18, 19, 15
-_LIMB_BITS = 32
 _LIMB_MASK = 0xFFFFFFFF
-#: Doubles whose exponent field is from here up to there lie within the limbs.
+#: The kinds of statistics that floats took part in.
+_ALL_FLOATS = 0b10_10_10_10_10
+#: Doubles whose exponent field is from here up to there have no bit below 2**-FRACTION_BITS, and
+#: are less than 2**64.
 _LEAST_EXPONENT_FIELD = 1075 - FRACTION_BITS
-_MOST_EXPONENT_FIELD = _LEAST_EXPONENT_FIELD + 4 * _LIMB_BITS
+_MOST_EXPONENT_FIELD = 1023 + 64
 _MANTISSA_BITS = 52
 _MINUS_ONE_BITS = -0x4010000000000000
-_SIMPLE_BUCKETS = 50
 #: A logarithm squared from here on has no bits below 2**-44, and below it fits 2**62 in 2**-54ths.
 _LARGE_SQUARE = 256.0
 
@@ -637,77 +644,76 @@ def is_named(text, begin, end, name):
 def row_of(path, name, buckets, used, cells, rows, row_slots):
     """Where a row begins in `cells`; it is made when it is new, and there is room for it."""
     mask = np.uint64(len(row_slots) - 1)
-    hashed = np.uint64((path << 20) ^ (buckets << 42) ^ name) * _HASH_FACTOR
-    slot = (hashed ^ (hashed >> _29)) & mask
+    key = (path << PATH_SHIFT) | (name << NAME_SHIFT) | buckets
+    hashed = np.uint64(key) * _HASH_FACTOR
+    slot = (hashed ^ (hashed >> _32)) & mask
     while row_slots[slot] >= 0:
-        begin = rows[row_slots[slot]]
-        if (
-            cells[begin + ROW_NAME] == name
-            and cells[begin + ROW_PATH] == path
-            and cells[begin + ROW_BUCKETS] == buckets
-        ):
+        begin = np.int64(row_slots[slot])
+        if cells[begin + ROW_KEY] == key:
             return begin
         slot = (slot + np.uint64(1)) & mask
     begin = used[USED_WORDS]
-    row = used[USED_ROWS]
-    row_slots[slot] = row
-    rows[row] = begin
-    used[USED_ROWS] = row + 1
+    rows[used[USED_ROWS]] = begin
+    row_slots[slot] = begin
+    used[USED_ROWS] += 1
     used[USED_WORDS] = begin + ROW_COUNTS + buckets
     for at in range(ROW_COUNTS + buckets):
         cells[begin + at] = 0
-    cells[begin + ROW_NAME] = name
-    cells[begin + ROW_PATH] = path
-    cells[begin + ROW_BUCKETS] = buckets
+    cells[begin + ROW_KEY] = key
     return begin
 
 
 @register_jitable
-def add_int(cells, statistic, value):
-    cells[statistic] |= KIND_INT
-    limb = statistic + 1 + FRACTION_BITS // _LIMB_BITS
-    cells[limb] += value & _LIMB_MASK
-    cells[limb + 1] += value >> _LIMB_BITS
+def add_shifted(cells, total, magnitude, shift, is_negative):
+    """Add a magnitude below 2**63, shifted by less than 128 bits, to a sum of three words."""
+    at = total + (shift >> 6)
+    down = np.uint64(shift & 63)
+    value = np.uint64(magnitude)
+    low = value << down
+    high = (value >> np.uint64(1)) >> (np.uint64(63) - down)
+    old = np.uint64(cells[at])
+    if is_negative:
+        new = old - low
+        over = np.uint64(new > old)
+    else:
+        new = old + low
+        over = np.uint64(new < old)
+    cells[at] = np.int64(new)
+    high += over  # no overflow: the magnitude's highest bit is 0
+    old = np.uint64(cells[at + 1])
+    if is_negative:
+        new = old - high
+        cells[at + 1] = np.int64(new)
+        if at == total and new > old:
+            cells[at + 2] -= 1
+    else:
+        new = old + high
+        cells[at + 1] = np.int64(new)
+        if at == total and new < old:
+            cells[at + 2] += 1
 
 
 @register_jitable
-def add_scaled(cells, statistic, mantissa, exponent):
-    """Add mantissa * 2**exponent: the mantissa is below 2**62, and all of it within the limbs."""
-    cells[statistic] |= KIND_FLOAT
-    bit = exponent + FRACTION_BITS
-    limb = statistic + 1 + bit // _LIMB_BITS
-    shift = bit % _LIMB_BITS
-    low = (mantissa & _LIMB_MASK) << shift
-    high = ((mantissa >> _LIMB_BITS) << shift) + (low >> _LIMB_BITS)
-    cells[limb] += low & _LIMB_MASK
-    cells[limb + 1] += high & _LIMB_MASK
-    cells[limb + 2] += high >> _LIMB_BITS
+def mark(cells, row, index, kind):
+    cells[row + ROW_KINDS] |= kind << (KIND_BITS * index)
 
 
 @register_jitable
-def subtract_scaled(cells, statistic, mantissa, exponent):
-    cells[statistic] |= KIND_FLOAT
-    bit = exponent + FRACTION_BITS
-    limb = statistic + 1 + bit // _LIMB_BITS
-    shift = bit % _LIMB_BITS
-    low = (mantissa & _LIMB_MASK) << shift
-    high = ((mantissa >> _LIMB_BITS) << shift) + (low >> _LIMB_BITS)
-    cells[limb] -= low & _LIMB_MASK
-    cells[limb + 1] -= high & _LIMB_MASK
-    cells[limb + 2] -= high >> _LIMB_BITS
+def add_int(cells, row, index, value):
+    mark(cells, row, index, KIND_INT)
+    total = row + ROW_SUMS + SUM_WORDS * index
+    add_shifted(cells, total, abs(value), FRACTION_BITS, value < 0)
 
 
 @register_jitable
-def add_double(cells, statistic, bits):
+def add_double(cells, row, index, bits):
+    mark(cells, row, index, KIND_FLOAT)
     field = (bits >> _MANTISSA_BITS) & 0x7FF
     if field == 0:  # zero: there are no subnormal ones
-        cells[statistic] |= KIND_FLOAT
         return
     mantissa = (bits & ((1 << _MANTISSA_BITS) - 1)) | (1 << _MANTISSA_BITS)
-    if bits < 0:
-        subtract_scaled(cells, statistic, mantissa, field - 1075)
-    else:
-        add_scaled(cells, statistic, mantissa, field - 1075)
+    total = row + ROW_SUMS + SUM_WORDS * index
+    add_shifted(cells, total, mantissa, field - _LEAST_EXPONENT_FIELD, bits < 0)
 
 
 # --- gathering: histograms and simple measures, added up ---
@@ -786,10 +792,10 @@ def scan_numbers(text, place, size, powers, entries, first):
         if found != COMMA:
             return UNSURE, index, written
         place = skip_spaces(text, place + 1)
-    if index < 6:
+    if index <= STATISTICS or index > MOST_BUCKETS:
         return UNSURE, index, written
     for entry in range(first, written):
-        if entries[entry, 0] < index - 5:
+        if entries[entry, 0] < index - STATISTICS:
             count = entries[entry, 2]
             if entries[entry, 1] or count > LARGEST_COUNT or count < -LARGEST_COUNT:
                 return UNSURE, index, written
@@ -1001,15 +1007,14 @@ def add_histogram(cells, row, buckets, entries, begin, end):
             continue
         index -= buckets
         given |= 1 << index
-        statistic = row + ROW_STATISTICS + index * STATISTIC_WORDS
         if entries[entry, 1]:
             if value != _MINUS_ONE_BITS:
-                add_double(cells, statistic, value)
+                add_double(cells, row, index, value)
         elif value != -1:
-            add_int(cells, statistic, value)
-    for index in range(5):
+            add_int(cells, row, index, value)
+    for index in range(STATISTICS):
         if not (given >> index) & 1:
-            cells[row + ROW_STATISTICS + index * STATISTIC_WORDS] |= KIND_INT
+            mark(cells, row, index, KIND_INT)  # it is 0
 
 
 @register_jitable
@@ -1017,29 +1022,31 @@ def add_measure(cells, row, value, bounds):
     cells[row + ROW_SUBMISSIONS] += 1
     if value >= 0:
         bucket = 0
-        while bucket + 1 < _SIMPLE_BUCKETS and bounds[bucket + 1] <= value:
+        while bucket + 1 < SIMPLE_BUCKETS and bounds[bucket + 1] <= value:
             bucket += 1
         cells[row + ROW_COUNTS + bucket] += 1
-    statistic = row + ROW_STATISTICS
-    add_int(cells, statistic, value)
-    # The same function of the same library as Python's. A logarithm of an int is 0, or has no bits
-    # below 2**-53.
+    add_int(cells, row, 0, value)
+    # The same function of the same library as Python's. The logarithm of an int is 0, or it has no
+    # bits below 2**-53.
     log = math.log(float(abs(value)) + 1.0)
-    add_scaled(cells, statistic + STATISTIC_WORDS, np.int64(log * 2.0**53), -53)
+    mark(cells, row, 1, KIND_FLOAT)
+    mantissa = np.int64(log * 2.0**53)
+    add_shifted(cells, row + ROW_SUMS + SUM_WORDS, mantissa, FRACTION_BITS - 53, False)
     square = log * log
+    mark(cells, row, 2, KIND_FLOAT)
     if square < _LARGE_SQUARE:
-        mantissa, exponent = np.int64(square * 2.0**54), -54
+        mantissa, bits = np.int64(square * 2.0**54), 54
     else:
-        mantissa, exponent = np.int64(square * 2.0**44), -44
-    add_scaled(cells, statistic + 2 * STATISTIC_WORDS, mantissa, exponent)
+        mantissa, bits = np.int64(square * 2.0**44), 44
+    add_shifted(cells, row + ROW_SUMS + 2 * SUM_WORDS, mantissa, FRACTION_BITS - bits, False)
 
 
 @register_jitable
 def has_room(histograms, measures, pending, used, cells, rows):
     """Whether all that a record may add fits, so that it is added whole or not at all."""
-    words = measures * (ROW_COUNTS + _SIMPLE_BUCKETS)
+    words = measures * (ROW_COUNTS + SIMPLE_BUCKETS)
     for histogram in range(histograms):
-        words += ROW_COUNTS + pending[histogram, 1] - 5
+        words += ROW_COUNTS + pending[histogram, 1] - STATISTICS
     is_row_left = used[USED_ROWS] + histograms + measures <= len(rows)
     return is_row_left and used[USED_WORDS] + words <= len(cells)
 
@@ -1103,11 +1110,11 @@ def gather_record(
         return FULL
     names[path, NAME_RECORDS] += 1
     for histogram in range(histograms):
-        buckets = pending[histogram, 1] - 5
+        buckets = pending[histogram, 1] - STATISTICS
         row = row_of(path, pending[histogram, 0], buckets, used, cells, rows, row_slots)
         add_histogram(cells, row, buckets, entries, pending[histogram, 2], pending[histogram, 3])
     for measure in range(measures):
-        row = row_of(path, simple[measure, 0], _SIMPLE_BUCKETS, used, cells, rows, row_slots)
+        row = row_of(path, simple[measure, 0], SIMPLE_BUCKETS, used, cells, rows, row_slots)
         add_measure(cells, row, simple[measure, 1], bounds)
     return place + 1
 
@@ -1156,19 +1163,11 @@ def gather(
 
 
 @register_jitable
-def carry(cells, statistic):
-    """Leave 0 to 2**32 - 1 in all limbs but the highest, so that equal sums have equal limbs."""
-    for limb in range(statistic + 1, statistic + LIMBS):
-        cells[limb + 1] += cells[limb] >> _LIMB_BITS
-        cells[limb] &= _LIMB_MASK
-
-
-@register_jitable
-def spill(cells, starts, rows, columns, numbers, kinds):
+def spill(cells, starts, buckets, rows, columns, numbers, kinds):
     """Write the numbers of rows that are not 0, row by row; gives how many they are.
 
-    A row's columns are its submissions, its limbs, its counts; its kinds are two bits for each
-    statistic, and a sum that a float took part in is one of floats.
+    A row's columns are its submissions, its limbs, its counts; a sum that a float took part in is
+    one of floats.
     """
     written = 0
     for row in range(len(starts)):
@@ -1177,22 +1176,28 @@ def spill(cells, starts, rows, columns, numbers, kinds):
         columns[written] = 0
         numbers[written] = cells[begin + ROW_SUBMISSIONS]
         written += 1
-        kind = 0
+        kind = cells[begin + ROW_KINDS]
+        kinds[row] = kind & ~((kind & _ALL_FLOATS) >> 1)
         column = 1
-        for index in range(5):
-            statistic = begin + ROW_STATISTICS + index * STATISTIC_WORDS
-            own = cells[statistic]
-            kind |= (KIND_FLOAT if own & KIND_FLOAT else own) << (2 * index)
-            carry(cells, statistic)
-            for limb in range(statistic + 1, statistic + STATISTIC_WORDS):
-                if cells[limb] != 0:
+        for at in range(begin + ROW_SUMS, begin + ROW_COUNTS):
+            if cells[at] != 0:
+                is_top = (column - 1) % LIMBS == LIMBS - 2
+                high = cells[at] >> LIMB_BITS
+                if not is_top:
+                    high &= _LIMB_MASK
+                low = cells[at] & _LIMB_MASK
+                if low != 0:
                     rows[written] = row
                     columns[written] = column
-                    numbers[written] = cells[limb]
+                    numbers[written] = low
                     written += 1
-                column += 1
-        kinds[row] = kind
-        for count in range(begin + ROW_COUNTS, begin + ROW_COUNTS + cells[begin + ROW_BUCKETS]):
+                if high != 0:
+                    rows[written] = row
+                    columns[written] = column + 1
+                    numbers[written] = high
+                    written += 1
+            column += 2
+        for count in range(begin + ROW_COUNTS, begin + ROW_COUNTS + buckets[row]):
             if cells[count] != 0:
                 rows[written] = row
                 columns[written] = column

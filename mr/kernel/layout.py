@@ -49,16 +49,19 @@ KIND_SHIFT = 32
 PENDING_COLUMNS = 4
 ENTRY_COLUMNS = 3
 
-# A row: what was added up of one measure, path and number of buckets. Five statistics follow, and
-# the counts. A statistic is its kinds (1: some int was added, 2: some float) and its exact sum,
-# limbs of 32 bits of which the lowest stands for 2**-FRACTION_BITS; limbs are signed, carry nothing
-# over, and have room for 2**31 numbers.
-ROW_NAME, ROW_PATH, ROW_BUCKETS, ROW_SUBMISSIONS, ROW_STATISTICS = range(5)
-LIMBS = 6
-FRACTION_BITS = 96
-STATISTIC_WORDS = 1 + LIMBS
-ROW_COUNTS = ROW_STATISTICS + 5 * STATISTIC_WORDS
-KIND_INT, KIND_FLOAT = 1, 2
+# A row: what was added up of one measure, path and number of buckets: its key, submissions, the
+# kinds of its five statistics (two bits each: some int was added, some float), their exact sums,
+# and its counts. A sum is a number of 192 bits in two's complement, in units of 2**-FRACTION_BITS,
+# lowest word first.
+ROW_KEY, ROW_SUBMISSIONS, ROW_KINDS, ROW_SUMS = range(4)
+STATISTICS, SUM_WORDS, FRACTION_BITS = 5, 3, 96
+ROW_COUNTS = ROW_SUMS + STATISTICS * SUM_WORDS
+KIND_INT, KIND_FLOAT, KIND_BITS = 1, 2, 2
+# A key holds the numbers of path and name, and how many buckets.
+PATH_SHIFT, NAME_SHIFT = 40, 20
+MOST_BUCKETS = 2**NAME_SHIFT - 1
+# Spilled, a sum is six limbs of 32 bits, of which the highest is signed.
+LIMBS, LIMB_BITS = 6, 32
 
 # What is used of the tables: names, bytes of the arena, rows, words of the rows; and the number of
 # the record at hand.
@@ -76,8 +79,10 @@ TOKENS = 8
 #: Lower bounds of a simple measure's buckets.
 SIMPLE_BUCKETS = 50
 
-#: A count beyond this is refused, so that a row has room for the counts of 2**22 records.
+#: A count beyond this is refused, and a statistic from 2**64 on, so that a row has room for those
+#: of MOST_RECORDS records.
 LARGEST_COUNT = 2**40
+MOST_RECORDS = 2**22
 
 #: Digits after the point that a float may have.
 MOST_DECIMALS = 27
