@@ -29,8 +29,11 @@ from mr.kernel.layout import (
     FRACTION_BITS,
     HISTOGRAM,
     INNER,
+    KIND_BITS,
     KIND_FLOAT,
+    KIND_INT,
     KIND_SHIFT,
+    LIMB_BITS,
     LIMBS,
     LINE_COLUMNS,
     LINES,
@@ -39,18 +42,20 @@ from mr.kernel.layout import (
     NAME_OFFSET,
     NAME_PREFIX,
     NAME_RECORDS,
+    NAME_SHIFT,
     OS,
+    PATH_SHIFT,
     PLACE,
     REVISION,
-    ROW_BUCKETS,
     ROW_COUNTS,
-    ROW_NAME,
-    ROW_PATH,
-    ROW_STATISTICS,
+    ROW_KEY,
+    ROW_KINDS,
     ROW_SUBMISSIONS,
+    ROW_SUMS,
     SIMPLE,
     SIMPLE_BUCKETS,
-    STATISTIC_WORDS,
+    STATISTICS,
+    SUM_WORDS,
     UNSURE,
     USED_ARENA,
     USED_COLUMNS,
@@ -60,7 +65,7 @@ from mr.kernel.layout import (
 )
 
 #: Columns of a row that is spilled, before its counts: submissions and limbs.
-COUNTS_AT = 1 + 5 * LIMBS
+COUNTS_AT = 1 + STATISTICS * LIMBS
 #: Stands in arrays where nothing was written.
 UNWRITTEN = -77
 #: An answer that takes longer has hung.
@@ -92,10 +97,10 @@ class Compiled:
             self.text(text), len(text), block, *(array.ctypes for array in arrays.values())
         )
 
-    def spill(self, cells: Any, starts: Any, found: Any, kinds: Any) -> int:
+    def spill(self, cells: Any, starts: Any, buckets: Any, found: Any, kinds: Any) -> int:
         return self._functions.spill(
-            cells.ctypes, len(cells), starts.ctypes, len(starts), *(one.ctypes for one in found),
-            found.shape[1], kinds.ctypes,
+            cells.ctypes, len(cells), starts.ctypes, buckets.ctypes, len(starts),
+            *(one.ctypes for one in found), found.shape[1], kinds.ctypes,
         )  # fmt: skip
 
     def text(self, text: bytes) -> Any:
@@ -150,8 +155,8 @@ class Checked:
                 found[at] = code.double_bits(mantissas[at], decimals[at], powers)
 
         @njit(error_model="numpy")
-        def spill(cells, starts, rows, columns, numbers, kinds):
-            return code.spill(cells, starts, rows, columns, numbers, kinds)
+        def spill(cells, starts, buckets, rows, columns, numbers, kinds):
+            return code.spill(cells, starts, buckets, rows, columns, numbers, kinds)
 
         self._skim, self._gather, self._doubles = skim, gather, doubles
         self._spill = spill
@@ -162,8 +167,8 @@ class Checked:
     def gather(self, text: bytes, block: int, arrays: dict[str, Any]) -> None:
         self._gather(np.frombuffer(text, np.uint8), len(text), block, *arrays.values())
 
-    def spill(self, cells: Any, starts: Any, found: Any, kinds: Any) -> int:
-        return self._spill(cells, starts, *found, kinds)
+    def spill(self, cells: Any, starts: Any, buckets: Any, found: Any, kinds: Any) -> int:
+        return self._spill(cells, starts, buckets, *found, kinds)
 
     def doubles(self, numbers: list[tuple[int, int]]) -> list[int]:
         """The bits of mantissa / 10**decimals."""
@@ -289,28 +294,6 @@ def gather_each(runner: Compiled | Checked, texts: list[bytes], **options: Any) 
     return found
 
 
-class Spilled(NamedTuple):
-    """What of rows is not 0, as (row, column, number); and the rows' kinds."""
-
-    entries: list[tuple[int, int, int]]
-    kinds: list[int]
-
-
-def spill_each(runner: Compiled | Checked, every: list[Gathered]) -> list[Spilled]:
-    """The rows of each, in arrays that are no larger than they could have to be."""
-    return [spill(runner, gathered) for gathered in every]
-
-
-def spill(runner: Compiled | Checked, gathered: Gathered) -> Spilled:
-    """The rows that were gathered."""
-    cells, starts = np.array(gathered.cells, np.int64), np.array(gathered.rows, np.int64)
-    buckets = sum(gathered.cells[begin + ROW_BUCKETS] for begin in gathered.rows)
-    found = np.full((3, buckets + len(starts) * COUNTS_AT), UNWRITTEN, np.int64)
-    kinds = np.full(len(starts), UNWRITTEN, np.int64)
-    written = runner.spill(cells, starts, found, kinds)
-    return Spilled(list(map(tuple, found[:, :written].T.tolist())), kinds.tolist())
-
-
 def doubles(runner: Checked, numbers: list[tuple[int, int]]) -> list[int]:
     """The bits of mantissa / 10**decimals as the code gives them."""
     return runner.doubles(numbers)
@@ -325,13 +308,9 @@ Path_ = tuple[int, bytes, bytes, bytes, bytes]
 def sums_in(gathered: Gathered) -> dict[tuple[str, Path_, int], Sums]:
     """What was added up by measure, path and number of buckets."""
     found: dict[tuple[str, Path_, int], Sums] = {}
-    for begin in gathered.rows:
-        row = gathered.cells[begin:]
-        buckets = row[ROW_BUCKETS]
-        statistics = [partial_of(kinds, limbs) for kinds, limbs in statistics_in(row)]
-        counts = np.array(row[ROW_COUNTS : ROW_COUNTS + buckets], np.int64)
-        sums = Sums(counts, row[ROW_SUBMISSIONS], statistics, "", "")
-        key = measure_of(gathered, row[ROW_NAME]), path_of(gathered, row[ROW_PATH]), buckets
+    for row in rows_of(gathered):
+        sums = Sums(np.array(row.counts, np.int64), row.submissions, row.statistics, "", "")
+        key = measure_of(gathered, row.name), path_of(gathered, row.path), len(row.counts)
         if key in found:
             found[key].add(sums)
         else:
@@ -348,15 +327,37 @@ def records_in(gathered: Gathered) -> dict[Path_, int]:
     }
 
 
-def statistics_in(row: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """The kinds and the limbs of each statistic of a row."""
-    for at in range(ROW_STATISTICS, ROW_COUNTS, STATISTIC_WORDS):
-        yield row[at], row[at + 1 : at + 1 + LIMBS]
+class Row(NamedTuple):
+    """A row as it was gathered."""
+
+    path: int
+    name: int
+    submissions: int
+    #: An int, (mantissa, exponent) where floats took part, None where all were absent.
+    statistics: list[int | tuple[int, int] | None]
+    counts: list[int]
 
 
-def partial_of(kinds: int, limbs: list[int]) -> int | tuple[int, int] | None:
+def rows_of(gathered: Gathered) -> Iterator[Row]:
+    """The rows; they must be the first ones."""
+    for begin in gathered.rows:
+        cells = gathered.cells[begin:]
+        path, rest = divmod(cells[ROW_KEY], 1 << PATH_SHIFT)
+        name, buckets = divmod(rest, 1 << NAME_SHIFT)
+        statistics = []
+        for index in range(STATISTICS):
+            kinds = cells[ROW_KINDS] >> (KIND_BITS * index) & 3
+            first = ROW_SUMS + SUM_WORDS * index
+            words = cells[first : first + SUM_WORDS]
+            total = words[-1] << (64 * (SUM_WORDS - 1))
+            total += sum((word % 2**64) << (64 * place) for place, word in enumerate(words[:-1]))
+            statistics.append(partial_of(kinds, total))
+        counts = cells[ROW_COUNTS : ROW_COUNTS + buckets]
+        yield Row(path, name, cells[ROW_SUBMISSIONS], statistics, counts)
+
+
+def partial_of(kinds: int, total: int) -> int | tuple[int, int] | None:
     """The exact sum that a statistic stands for."""
-    total = sum(limb << (32 * place) for place, limb in enumerate(limbs))
     if kinds & KIND_FLOAT:
         if total == 0:
             return 0, 0
@@ -397,6 +398,45 @@ def path_of(gathered: Gathered, number: int) -> Path_:
 def _token(gathered: Gathered, number: int) -> bytes:
     name = gathered.names[number]
     return gathered.arena[name[NAME_OFFSET] : name[NAME_OFFSET] + name[NAME_LENGTH]]
+
+
+class Spilled(NamedTuple):
+    """What of rows is not 0, as (row, column, number); and the rows' kinds."""
+
+    entries: list[tuple[int, int, int]]
+    kinds: list[int]
+
+
+def spill_each(runner: Compiled | Checked, every: list[Gathered]) -> list[Spilled]:
+    """The rows of each, in arrays that are no larger than they could have to be."""
+    return [spill(runner, gathered) for gathered in every]
+
+
+def spill(runner: Compiled | Checked, gathered: Gathered) -> Spilled:
+    """The rows that were gathered."""
+    cells, starts = np.array(gathered.cells, np.int64), np.array(gathered.rows, np.int64)
+    buckets = np.array([len(row.counts) for row in rows_of(gathered)], np.int64)
+    found = np.full((3, buckets.sum() + len(starts) * COUNTS_AT), UNWRITTEN, np.int64)
+    kinds = np.full(len(starts), UNWRITTEN, np.int64)
+    written = runner.spill(cells, starts, buckets, found, kinds)
+    return Spilled(list(map(tuple, found[:, :written].T.tolist())), kinds.tolist())
+
+
+def rows_spilled(gathered: Gathered, spilled: Spilled) -> Iterator[Row]:
+    """The same rows as they were spilled."""
+    for number, row in enumerate(rows_of(gathered)):
+        vector = [0] * (COUNTS_AT + len(row.counts))
+        for _, column, value in (entry for entry in spilled.entries if entry[0] == number):
+            vector[column] = value
+        statistics = []
+        for index in range(STATISTICS):
+            limbs = vector[1 + index * LIMBS : 1 + (index + 1) * LIMBS]
+            assert all(0 <= limb < 2**LIMB_BITS for limb in limbs[:-1])
+            total = sum(limb << (LIMB_BITS * place) for place, limb in enumerate(limbs))
+            kinds = spilled.kinds[number] >> (KIND_BITS * index) & 3
+            assert kinds != KIND_INT | KIND_FLOAT
+            statistics.append(partial_of(kinds, total))
+        yield Row(row.path, row.name, vector[0], statistics, vector[COUNTS_AT:])
 
 
 def ordinary_lines(folder: Path) -> list[bytes]:

@@ -13,18 +13,16 @@ from hostile import ORDINARY, joined
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kernels import (
-    COUNTS_AT,
     Gathered,
     Path_,
-    Spilled,
     gather,
     gather_each,
     measure_of,
     ordinary_lines,
-    partial_of,
     records_in,
+    rows_of,
+    rows_spilled,
     spill,
-    statistics_in,
     sums_in,
 )
 
@@ -416,22 +414,6 @@ def test_logarithms_are_those_of_python(compiled):
 # --- spilling ---
 
 
-def rows_in(gathered: Gathered, spilled: Spilled) -> list[tuple]:
-    """Submissions, statistics and counts of each row, as it was spilled."""
-    found = []
-    for row, begin in enumerate(gathered.rows):
-        vector = [0] * (COUNTS_AT + gathered.cells[begin + layout.ROW_BUCKETS])
-        for _, column, number in (entry for entry in spilled.entries if entry[0] == row):
-            vector[column] = number
-        statistics = []
-        for index in range(5):
-            limbs = vector[1 + index * layout.LIMBS : 1 + (index + 1) * layout.LIMBS]
-            assert all(0 <= limb < 2**32 for limb in limbs[:-1])
-            statistics.append(partial_of(spilled.kinds[row] >> (2 * index) & 3, limbs))
-        found.append((vector[0], statistics, vector[COUNTS_AT:]))
-    return found
-
-
 @settings(max_examples=100, deadline=None)
 @given(st.lists(records(is_plain=True), min_size=1, max_size=4))
 @example([ORDINARY] * 2)
@@ -443,16 +425,7 @@ def test_what_is_spilled_are_the_same_rows(compiled, checked, lines):
     places = [(row, column) for row, column, _ in spilled.entries]
     assert places == sorted(set(places))
     assert all(number for _, _, number in spilled.entries)
-    expected = []
-    for begin in gathered.rows:
-        row = gathered.cells[begin:]
-        counts = row[layout.ROW_COUNTS : layout.ROW_COUNTS + row[layout.ROW_BUCKETS]]
-        statistics = [
-            partial_of(kinds & layout.KIND_FLOAT or kinds, limbs)
-            for kinds, limbs in statistics_in(row)
-        ]
-        expected.append((row[layout.ROW_SUBMISSIONS], statistics, counts))
-    assert rows_in(gathered, spilled) == expected
+    assert list(rows_spilled(gathered, spilled)) == list(rows_of(gathered))
 
 
 # --- memory ---
@@ -587,7 +560,8 @@ def test_what_needs_more_than_there_is_gets_refused(checked, sizes):
         assert gathered.cursor[layout.WRITTEN] == 1
     else:
         assert gathered.cursor[layout.TAKEN] == 2
-        assert measure_of(gathered, gathered.cells[layout.ROW_NAME]) == "A"
+        (row,) = rows_of(gathered)
+        assert (measure_of(gathered, row.name), row.submissions) == ("A", 2)
 
 
 def test_it_stops_when_the_list_of_refused_lines_is_full(compiled):
