@@ -87,7 +87,7 @@ class _Parsers:
 class Members:
     """The outermost object of a good record, as a mapping that builds what is looked up."""
 
-    __slots__ = ("_chunk", "_found", "_members", "_parsers")
+    __slots__ = ("_chunk", "_found", "_members", "_parsed", "_parsers")
 
     def __init__(self, chunk: bytes, members: memoryview, parsers: _Parsers) -> None:
         self._chunk = chunk
@@ -96,17 +96,23 @@ class Members:
         self._parsers = parsers
         #: Of equal names the last counts.
         self._found: dict[str, tuple[int, int]] | None = None
+        #: Objects that were looked up: they may be asked for again and again.
+        self._parsed: dict[str, simdjson.Object | ScannedObject] = {}
 
     def __getitem__(self, name: str) -> Any:
+        found = self._parsed.get(name)
+        if found is not None:
+            return found
         begin, end = self._names()[name]
         raw = self._chunk[begin:end]
         if raw[:1] != b"{":
             return parse_plain(raw)
         if len(raw) <= PARSED_LINE_BYTES:
-            parsed = self._parsers.take().parse(raw)
-            if parsed is not None:
-                return parsed
-        return ScannedObject(raw, 0, len(raw))
+            found = self._parsers.take().parse(raw)
+        if found is None:
+            found = ScannedObject(raw, 0, len(raw))
+        self._parsed[name] = found
+        return found
 
     def __contains__(self, name: str) -> bool:
         return name in self._names()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from kernels import Compiled, Served
 from servers import fauxqs, ministack, seaweed  # noqa: F401 - fixtures for every test
 
 from mr.engines.onemachine import LocalCluster, local_cluster
 from mr.generate import GenerateReport, generate
+from mr.kernel.building import SWITCH, Functions, build, load
 
 JOBS = Path(__file__).parent / "jobs"
 
@@ -60,6 +62,47 @@ def damaged_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """A tree of 4 MB with bad records and bad blocks."""
     path = tmp_path_factory.mktemp("damaged") / "blocks"
     return Tree(path, generate(path, size=4_000_000, seed=4, bad_records=0.2, bad_blocks=0.2))
+
+
+@pytest.fixture(scope="session")
+def kernel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the compiled scanner lies; it is built once, whichever worker of xdist comes first."""
+    pytest.importorskip("numba", reason="numba is not installed")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    assert build(folder / "kernel")
+    return folder / "kernel"
+
+
+@pytest.fixture(scope="session")
+def functions(kernel_folder: Path) -> Functions:
+    """The compiled scanner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(SWITCH, raising=False)
+        return load(kernel_folder)
+
+
+@pytest.fixture(scope="session")
+def compiled(functions: Functions) -> Compiled:
+    """The compiled scanner as it is."""
+    return Compiled(functions)
+
+
+@pytest.fixture(scope="session")
+def guarded(kernel_folder: Path) -> Iterator[Served]:
+    """The compiled scanner beside memory that nobody may touch."""
+    served = Served("guarded", kernel_folder)
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="session")
+def checked(kernel_folder: Path) -> Iterator[Served]:
+    """The scanner's code with every index checked."""
+    served = Served("checked", kernel_folder)
+    yield served
+    served.stop()
 
 
 @pytest.fixture

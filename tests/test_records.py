@@ -1,15 +1,37 @@
 """Records: item access, chunks and samples give what the JSON holds, also when kept."""
 
 import io
+import sys
 
 import pytest
+import reading
 import simdjson
 from reading import DIMENSIONS, LINES, block_of, on_turn, read
 
 from mr import records, scanned, validity
 from mr.lines import BlockAccount
 from mr.records import JsonObject, read_chunks, read_records
+from mr.skimming import Skimmer
 from mr.validity import PARSED_LINE_BYTES
+
+
+@pytest.fixture(autouse=True, params=["plain", "skimmed"])
+def way(request, monkeypatch):
+    """All of this holds with the compiled scanner, and without."""
+    if request.param == "skimmed":
+        functions = request.getfixturevalue("functions")
+        for name in ("read_records", "read_chunks"):
+            for module in (sys.modules[__name__], reading):
+                monkeypatch.setattr(
+                    module, name, skimmed(getattr(records, name), functions), raising=False
+                )
+    return request.param
+
+
+def skimmed(read_either, functions):
+    """The same function of `mr.records`, with a scanner of its own for each call."""
+    return lambda *given, **options: read_either(*given, **options, skimmer=Skimmer(functions))
+
 
 # Access
 
@@ -78,7 +100,7 @@ def test_what_is_kept_outlives_its_turn(extra):
         assert sorted(names) == ["deep", "n"]
 
 
-def test_one_parser_serves_a_block(monkeypatch):
+def test_one_parser_serves_a_block(monkeypatch, way):
     """Holding on to a record's parts does not make the reader set up a parser for each record."""
     made = []
     make = simdjson.Parser
@@ -89,7 +111,8 @@ def test_one_parser_serves_a_block(monkeypatch):
         kept += [record, record["a"], record["a"]["b"], iter(record["a"])]
     (chunk,) = read_chunks(block_of(data), lambda: io.BytesIO(data), BlockAccount())
     kept += [record["a"] for record in chunk.records()]
-    assert len(made) == 3
+    # For the block, its chunks and the records of these; and for the one member that is looked at.
+    assert len(made) == (3 if way == "plain" else 4)
 
 
 def test_changing_a_plain_copy_does_not_change_the_record():

@@ -108,10 +108,13 @@ def _read(path: Path) -> bytes | None:
             data = file.read()
     except OSError:
         return None
-    is_ours = all(one.st_uid in (0, os.geteuid()) and not one.st_mode & 0o022
-                  for one in (about, folder))  # fmt: skip
     digest, code = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    return code if is_ours and hashlib.sha256(code).digest() == digest else None
+    is_whole = hashlib.sha256(code).digest() == digest
+    return code if is_whole and _is_ours(about) and _is_ours(folder) else None
+
+
+def _is_ours(about: os.stat_result) -> bool:
+    return about.st_uid in (0, os.geteuid()) and not about.st_mode & 0o022
 
 
 def _linked(llvm: Any, code: bytes) -> Functions:
@@ -139,12 +142,16 @@ def _linked(llvm: Any, code: bytes) -> Functions:
 
 
 def build(folder: Path | None = None, *, timeout_seconds: float = 300) -> bool:
-    """Build the code if it was not yet; return whether it is there now."""
-    if not _is_to_build(folder):
-        return False
-    with suppress(subprocess.SubprocessError):
-        subprocess.run(_command(folder), timeout=timeout_seconds, check=False)
-    return _read(object_path(folder)) is not None
+    """Build the code if it was not yet; return whether it is there now.
+
+    Where it cannot be built nothing is said, since the plain code does all that it would do;
+    `python -m mr.kernel.building` shows the reason.
+    """
+    with suppress(ImportError, OSError, subprocess.SubprocessError):
+        if _is_to_build(folder):
+            subprocess.run(_command(folder), **_QUIETLY, timeout=timeout_seconds, check=False)
+        return _read(object_path(folder)) is not None
+    return False
 
 
 @contextmanager
@@ -164,32 +171,48 @@ def building(*, after_seconds: float) -> Iterator[None]:
 
 
 def _begin() -> None:
-    if _is_to_build(None) and _read(object_path()) is None:
-        nothing = subprocess.DEVNULL
-        with suppress(OSError):
-            subprocess.Popen(
-                _command(None), stdin=nothing, stdout=nothing, stderr=nothing,
-                start_new_session=True,
-            )  # fmt: skip
+    with suppress(ImportError, OSError):
+        if _is_to_build(None):
+            subprocess.Popen(_command(None), **_QUIETLY, start_new_session=True)
+
+
+#: How the process runs that builds. Python looks for modules in its folder first, so that is none
+#: of the person's.
+_QUIETLY: dict[str, Any] = {
+    "cwd": Path(__file__).parents[2],
+    "stdin": subprocess.DEVNULL,
+    "stdout": subprocess.DEVNULL,
+    "stderr": subprocess.DEVNULL,
+}
 
 
 def _is_to_build(folder: Path | None) -> bool:
-    """Whether the code is wanted, and could be built."""
+    """Whether the code is wanted, could be built, and was not yet."""
     if os.environ.get(SWITCH) == "0":
         return False
-    return all(importlib.util.find_spec(name) is not None for name in ("llvmlite", "numba"))
+    if any(importlib.util.find_spec(name) is None for name in ("llvmlite", "numba")):
+        return False
+    return _read(object_path(folder)) is None
 
 
 def _command(folder: Path | None) -> list[str]:
-    return [sys.executable, "-m", "mr.kernel.building", *([] if folder is None else [str(folder)])]
+    folders = [] if folder is None else [str(folder.absolute())]
+    return [sys.executable, "-m", "mr.kernel.building", *folders]
 
 
 def build_here(folder: Path | None) -> None:
-    """Build the code in this process, if it was not yet. Of several who do one builds."""
+    """Build the code in this process, if it was not yet. Of several who do one builds.
+
+    Raises ImportError without numba, OSError where it cannot be written.
+    """
     path = object_path(folder)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_ours(path.parent.stat()):
+        raise PermissionError(f"others may write to {path.parent}: nothing in it would be loaded")
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for unfinished in path.parent.glob(f"{path.name}-*"):
+            unfinished.unlink(missing_ok=True)  # of a process that was killed
         if _read(path) is None:
             write_object(path)
 
