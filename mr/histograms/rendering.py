@@ -179,8 +179,8 @@ _LOW_BITS = 11
 def rounded(limbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The doubles nearest to carried sums, float64[rows], and of which rows that is sure, bool.
 
-    0.03 us a sum; by big ints it is 2 us. A sum is the exact sum of three doubles: its whole part, the
-    upper 53 bits of its fraction, and the rest. Adding the first two leaves an error that is a
+    0.03 us a sum; by big ints it is 2 us. A sum is the exact sum of three doubles: its whole part,
+    the upper 53 bits of its fraction, and the rest. Adding the first two leaves an error that is a
     double. What the error and the rest do to the last bit is sure unless they are about half of it.
     """
     fraction = (limbs[:, 2] << (32 - _LOW_BITS)) + (limbs[:, 1] >> _LOW_BITS)
