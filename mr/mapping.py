@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
-from mr import keys, values
+from mr import keys
 from mr.analysis import Analysis
 from mr.blocks import Block
 from mr.errors import (
@@ -15,7 +15,7 @@ from mr.errors import (
     StoreError,
     StoreUnavailable,
 )
-from mr.items import Item, Line, Pair, as_pair, as_pairs
+from mr.items import Item, Line, as_pairs
 from mr.lines import BlockAccount
 from mr.records import Chunk, Record, read_chunks, read_records
 from mr.stores import open_store
@@ -46,11 +46,8 @@ class Sink(Protocol):
     #: The origin of what is emitted next (a later step's only).
     origin: bytes
 
-    def emit(self, key: bytes, value: bytes) -> None:
-        """Take one pair, encoded."""
-
-    def add(self, item: Item) -> None:
-        """Take an item that a script wrote; raises AnalysisError where only pairs may come."""
+    def take(self, pairs: Iterable[Any], where: str) -> None:
+        """Take what user code yielded at `where`; raises AnalysisError for what cannot be taken."""
 
 
 class TaskBlock:
@@ -200,17 +197,7 @@ def _finish(analysis: Analysis, sink: Sink, position: Position) -> None:
 
 
 def _emit_all(pairs: Iterable[Any] | None, sink: Sink, where: str) -> None:
-    emit = sink.emit
-    for pair in as_pairs(pairs, where):
-        if isinstance(pair, Line | Pair):
-            sink.add(pair)
-            continue
-        key, value = as_pair(pair, where)
-        try:
-            encoded, data = keys.encode(key), values.encode(value)
-        except AnalysisError as error:
-            raise AnalysisError(f"{where} yielded the key {key!r:.200}: {error}") from None
-        emit(encoded, data)
+    sink.take(as_pairs(pairs, where), where)
 
 
 def _add_block(

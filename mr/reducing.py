@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 from mr import items, keys, values
@@ -9,9 +10,12 @@ from mr.analysis import Analysis
 from mr.errors import AnalysisError
 from mr.items import Item, Line, Pair, ValueStream, as_pair, as_pairs
 from mr.mapping import AFTER_ALL_KEYS, Position
-from mr.runs import Entry, OnFrame, RunWriter, group, merge_in_passes, unheard
+from mr.runs import OnFrame, Rows, RunWriter, group, merge_in_passes, pieces, unheard
 from mr.staging import StagedFile, StagedFiles
 from mr.store import Store
+
+#: So many values of a key count as one sign that the task moves; of more, each is a sign.
+FEW_VALUES = 32
 
 
 class ReduceOutput:
@@ -57,7 +61,7 @@ class ReduceOutput:
 def reduce_runs(
     analysis: Analysis,
     partition: int,
-    sources: list[Callable[[], Iterable[Entry]]],
+    sources: list[Callable[[], Iterable[Rows]]],
     writer: RunWriter,
     folder: Path,
     position: Position,
@@ -83,38 +87,69 @@ def reduce_runs(
         analysis.setup_reduce(output)
     name = type(analysis).__name__
     merged = merge_in_passes(sources, folder, ordered=ordered, on_frame=on_frame)
-    for encoded, found in group(merged):
-        key = keys.decode(encoded)
-        position.key = key
-        stream = ValueStream(_values(found, position))
-        _write(writer, encoded, analysis.reduce(key, stream), f"{name}.reduce", position)
+    reduce, where = analysis.reduce, f"{name}.reduce"
+    for encoded, found in group(_decoded(merged)):
+        for under, key, key_values in zip(encoded, keys.decode_all(encoded), found, strict=True):
+            position.key = key
+            position.moves += 1
+            if type(key_values) is GeneratorType or len(key_values) > FEW_VALUES:
+                key_values = _moving(key_values, position)
+            _write(writer, under, reduce(key, ValueStream(key_values)), where, position, key)
     if analysis.finish_reduce is not None:
         _write(writer, AFTER_ALL_KEYS, analysis.finish_reduce(), f"{name}.finish_reduce", position)
     writer.flush()
     position.tally.counters = dict(analysis.counters)
 
 
+def _decoded(merged: Iterable[Rows]) -> Iterator[tuple[list[bytes], list[Any]]]:
+    """Keys and values of merged rows, no more of them decoded at a time than a frame holds."""
+    for rows in merged:
+        for encoded, column, _ in pieces(rows):
+            yield encoded, values.decode_all(column)
+
+
+def _moving(found: Iterable[Any], position: Position) -> Iterator[Any]:
+    for value in found:
+        position.moves += 1
+        yield value
+
+
+#: The key of what is yielded without one.
+_NO_KEY = object()
+
+
 def _write(
-    writer: RunWriter, key: bytes, pairs: Iterable[Any] | None, where: str, position: Position
+    writer: RunWriter,
+    under: bytes,
+    pairs: Iterable[Any] | None,
+    where: str,
+    position: Position,
+    key: Any = _NO_KEY,
 ) -> None:
+    """Write what user code yielded under an encoded key, which is that of `key`."""
     for out in as_pairs(pairs, where):
         position.moves += 1
-        item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, where))
-        writer.add(key, _encode(item, where))
+        if type(out) is tuple and len(out) == 2 and out[0] is key:
+            try:
+                writer.add(under, items.encode_own(out[1]))
+            except AnalysisError as error:
+                raise _named(error, key, where) from None
+        else:
+            item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, where))
+            writer.add(under, _encode(item, where))
 
 
 def _encode(item: Item, where: str) -> bytes:
     try:
         return items.encode(item)
     except AnalysisError as error:
-        shown = "" if isinstance(item, Line) else f" the key {item.key!r:.200}"
-        raise AnalysisError(f"{where} yielded{shown}: {error}") from None
+        if isinstance(item, Line):
+            raise AnalysisError(f"{where} yielded: {error}") from None
+        raise _named(error, item.key, where) from None
 
 
-def _values(found: Iterable[bytes], position: Position) -> Iterator[Any]:
-    for data in found:
-        position.moves += 1
-        yield values.decode(data)
+def _named(error: AnalysisError, key: Any, where: str) -> AnalysisError:
+    return AnalysisError(f"{where} yielded the key {key!r:.200}: {error}")
 
 
 def _header(writer: RunWriter) -> Callable[[Item], None]:

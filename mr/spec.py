@@ -14,7 +14,7 @@ from mr.state import read_state
 from mr.store import Store
 
 #: The only version of a job that this code writes and reads.
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
