@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, BinaryIO, Protocol
 
 from mr import keys
@@ -233,7 +234,7 @@ def takes_function(analysis: Analysis, partitions: int, partition: int) -> Calla
 def partition_function(analysis: Analysis, partitions: int) -> Callable[[bytes], int]:
     """From an encoded key to its partition, by the analysis's `partition_key`."""
     if type(analysis).partition_key is Analysis.partition_key:
-        return lambda encoded: keys.partition(encoded, partitions)
+        return partial(keys.partition, partitions=partitions)
 
     def partition(encoded: bytes) -> int:
         key = keys.decode(encoded)

@@ -129,7 +129,7 @@ def _write(
     """Write what user code yielded under an encoded key, which is that of `key`."""
     for out in as_pairs(pairs, where):
         position.moves += 1
-        if type(out) is tuple and len(out) == 2 and out[0] is key:
+        if type(out) is tuple and len(out) == 2 and out[0] is key:  # so it need not be encoded
             try:
                 writer.add(under, items.encode_own(out[1]))
             except AnalysisError as error:

@@ -4,8 +4,9 @@ A map task's object is its partitions' runs one after the other; its commit says
 begins. What does not fit into memory is combined first, then spilled to local disk as runs.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise, repeat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise, repeat, zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,13 +28,17 @@ from mr.runs import (
 
 #: A key with this many uncombined values is combined at once, so that a frequent key stays small.
 COMBINE_VALUES = 256
-#: Rough memory of a new key with one value in the buffer (dict slot, str or bytes object, and its
-#: encoding while it is written), of its list once it has more, and of each value that is no int.
-KEY_OVERHEAD_BYTES = 180
+#: Rough memory of a new key with one value in the buffer (a str or bytes object, a place in a dict,
+#: and what sorting takes), of its list once it has more, and of each value that is no int.
+KEY_OVERHEAD_BYTES = 220
 LIST_OVERHEAD_BYTES = 88
 VALUE_OVERHEAD_BYTES = 48
+#: With so many keys the buffer is spilled although there is room: while all of it is in the
+#: processor's cache, a pair takes 0.2 us and sorting a key 0.1; with a million keys 0.5 and 0.5.
+#: If a quarter of a spill's keys come again in the next, it holds twice as many from there on.
+CACHED_KEYS = 64_000
 #: Values that are brought into the form of a run at a time.
-ROWS_AT_A_TIME = 4096
+ROWS_AT_A_TIME = 768
 #: From so many keys on numpy helps to sort them, which for fewer is not worth importing it.
 NUMPY_KEYS = 20_000
 
@@ -101,8 +106,11 @@ class MapBuffer:
         self._on_frame = on_frame
         #: Of each key its one value, or a list of none or more.
         self._held: dict[Place, Held | list[Held]] = {}
-        #: Of each value its origin (a later step's only).
+        #: Of each of its values the origin (a later step's only).
         self._origins: dict[Place, list[bytes]] = {}
+        self._most_keys = CACHED_KEYS
+        #: A sample of the keys of the last spill.
+        self._sample: list[Place] = []
         self._patience: dict[Place, int] = {}
         self._size = 0
         self._spills: list[tuple[Path, list[Span]]] = []
@@ -119,10 +127,11 @@ class MapBuffer:
     def take(self, pairs: Iterable[Any], where: str) -> None:
         """Take the pairs that user code yielded at `where`.
 
-        All is done in this one loop, since each call costs as much as the rest of it: a text and
-        an int, whose place is there already, take 0.15 us.
+        All is done in this one loop, since each call costs as much as the rest of it.
         """
-        held, limit, size, count = self._held, self._limit, self._size, 0
+        held, size, number = self._held, self._size, 0
+        limit, ordered = self._limit, self._ordered
+        most_values = sys.maxsize if self._combine is None else self._combine_values
         for pair in pairs:
             if type(pair) is not tuple or len(pair) != 2:
                 pair = _checked(pair, where)
@@ -132,7 +141,7 @@ class MapBuffer:
             if type(value) is not int:
                 value = _encoded_value(pair[0], value, where)
                 size += len(value) + VALUE_OVERHEAD_BYTES
-            count += 1
+            number += 1
             found = held.get(key)
             if found is None:
                 held[key] = value
@@ -144,17 +153,20 @@ class MapBuffer:
                 else:
                     held[key] = found = [found, value]
                     size += LIST_OVERHEAD_BYTES
-                if len(found) >= self._combine_values and self._combine is not None:
+                if len(found) >= most_values:
                     size += self._combine_long(key, found)
-            if self._ordered:
+            if ordered:
                 self._origins.setdefault(key, []).append(self.origin)
                 size += len(self.origin) + VALUE_OVERHEAD_BYTES
             if size > limit:
                 self._size = size
                 self._shrink()
                 size = self._size
+            elif len(held) > self._most_keys:
+                self._spill()
+                size = 0
         self._size = size
-        self.pairs += count
+        self.pairs += number
 
     def _combine_long(self, key: Place, found: list[Held]) -> int:
         """Combine a long list, unless that was of little use lately; returns what it adds."""
@@ -164,12 +176,12 @@ class MapBuffer:
 
     def _combine_key(self, key: Place, found: list[Held]) -> int:
         """Combine the values of a key; returns what that adds to the size."""
-        combined = self._combine.held(key, found)
+        combined = self._combine.held(key if type(key) is str else keys.decode(key), found)
         self._held[key] = combined[0] if len(combined) == 1 else combined
         # Where combining frees little, wait longer before the next try: else it is quadratic.
         if 2 * len(combined) > self._combine_values:
             self._patience[key] = 2 * len(combined)
-        return _size_of(combined) - _size_of(found)
+        return _size_of_values(combined) - _size_of_values(found)
 
     def _combine_all(self) -> None:
         if self._combine is None:
@@ -185,35 +197,28 @@ class MapBuffer:
             self._spill()
 
     def _spill(self) -> None:
+        if 4 * sum(map(self._held.__contains__, self._sample)) > len(self._sample):
+            self._most_keys *= 2
+        self._sample = list(self._held)[::64]
         path = self._folder / f"spill-{len(self._spills)}"
         with path.open("wb") as out:
-            spans = self._write_partitions(out, self._sorted_memory())
+            spans = self._write_partitions(out, self._sorted())
         self._spills.append((path, spans))
         for memory in (self._held, self._origins, self._patience):
             memory.clear()
         self._size = 0
 
-    def _sorted_memory(self) -> Iterator[Iterator[Rows]]:
-        places, found = list(self._held), list(self._held.values())
+    def _sorted(self) -> Iterator[Iterator[Rows]]:
+        """Of each partition the rows in memory, in order."""
+        self._combine_all()
+        places = list(self._held)
         encoded = _encoded_places(places)
+        found = list(self._held.values())
+        origins = list(map(self._origins.__getitem__, places)) if self._ordered else []
         for chosen in _by_partition(encoded, self._partitions, self._partition_of):
-            yield self._rows(chosen, places, encoded, found)
-
-    def _rows(
-        self,
-        chosen: list[int],
-        places: list[Place],
-        encoded: list[bytes],
-        found: list[Held | list[Held]],
-    ) -> Iterator[Rows]:
-        for start in range(0, len(chosen), ROWS_AT_A_TIME):
-            few = chosen[start : start + ROWS_AT_A_TIME]
-            names, each = [encoded[number] for number in few], [found[number] for number in few]
-            if list not in set(map(type, each)) and not self._ordered:
-                yield names, _encoded_held(each), []
-                continue
-            for number, name, one in zip(few, names, each, strict=True):
-                yield from _rows_of(name, one, self._origins.get(places[number], []))
+            yield _rows(
+                [column and [column[n] for n in chosen] for column in (encoded, found, origins)]
+            )
 
     def _write_partitions(self, out: BinaryIO, runs: Iterable[Iterable[Rows]]) -> list[Span]:
         writer = RunWriter(out, self._on_frame)
@@ -221,23 +226,20 @@ class MapBuffer:
 
     def write(self, out: BinaryIO) -> list[Span]:
         """Write everything to one object; returns each partition's place in it."""
-        self._combine_all()
-        if not self._spills:
-            return self._write_partitions(out, self._sorted_memory())
-        if self._held:
-            self._spill()
-        return self._write_partitions(
-            out, (self._merged(number) for number in range(self._partitions))
-        )
+        parts = self._sorted()
+        if self._spills:
+            parts = (self._merged(number, part) for number, part in enumerate(parts))
+        return self._write_partitions(out, parts)
 
-    def _merged(self, partition: int) -> Iterator[Rows]:
-        sources = [
+    def _merged(self, partition: int, last: Iterator[Rows]) -> Iterator[Rows]:
+        """The rows of all spills of a partition, and the last ones, which are in memory."""
+        sources: list[Callable[[], Iterator[Rows]]] = [
             FileRun(path, spans[partition])
             for path, spans in self._spills
             if spans[partition].length
         ]
         merged = merge_in_passes(
-            sources, self._folder, ordered=self._ordered, on_frame=self._on_frame
+            [*sources, lambda: last], self._folder, ordered=self._ordered, on_frame=self._on_frame
         )
         return merged if self._combine is None else _combined(merged, self._combine)
 
@@ -271,36 +273,45 @@ def _place(key: Any, where: str) -> Place:
 # From what is held to rows
 
 
-def _size_of(found: list[Held]) -> int:
-    """What a list of values takes, as `take` counts it."""
-    data = sum([len(value) for value in found if type(value) is bytes])
-    return data + VALUE_OVERHEAD_BYTES * len(found)
-
-
 def _encoded_places(places: list[Place]) -> list[bytes]:
     if set(map(type, places)) == {str}:
         return keys.encode_texts(places)
     return [place if type(place) is bytes else keys.encode(place) for place in places]
 
 
-def _encoded_held(found: list[Held]) -> list[bytes]:
+def _size_of_values(found: list[Held]) -> int:
+    data = sum([len(value) for value in found if type(value) is bytes])
+    return data + VALUE_OVERHEAD_BYTES * len(found)
+
+
+def _rows(part: Sequence[list[Any]]) -> Iterator[Rows]:
+    """Rows of keys, the values of each, and, for a later step, the origins of each value."""
+    for start in range(0, len(part[0]), ROWS_AT_A_TIME):
+        names, found, origins = (column[start : start + ROWS_AT_A_TIME] for column in part)
+        if not origins and list not in set(map(type, found)):
+            yield names, _encoded(found), []
+        else:
+            for name, one, whence in zip_longest(names, found, origins, fillvalue=[]):
+                yield from _rows_of(name, one if type(one) is list else [one], whence)
+
+
+def _rows_of(name: bytes, found: list[Held], origins: list[bytes]) -> Iterator[Rows]:
+    """The rows of one key."""
+    for start in range(0, len(found), ROWS_AT_A_TIME):
+        few = _encoded(found[start : start + ROWS_AT_A_TIME])
+        yield [name] * len(few), few, origins[start : start + ROWS_AT_A_TIME]
+
+
+def _encoded(found: list[Held]) -> list[bytes]:
     if set(map(type, found)) == {int}:
         return list(map(values.encode_int, found))
     return [value if type(value) is bytes else values.encode_int(value) for value in found]
 
 
-def _rows_of(name: bytes, found: Held | list[Held], origins: list[bytes]) -> Iterator[Rows]:
-    """The rows of one key."""
-    column = found if type(found) is list else [found]
-    for start in range(0, len(column), ROWS_AT_A_TIME):
-        few = _encoded_held(column[start : start + ROWS_AT_A_TIME])
-        yield [name] * len(few), few, origins[start : start + ROWS_AT_A_TIME]
-
-
 def _by_partition(
     encoded: list[bytes], partitions: int, partition_of: Callable[[bytes], int]
 ) -> Iterator[list[int]]:
-    """Of each partition the places in `encoded` of its keys, in order."""
+    """Of each partition where its keys stand in `encoded`, in order of the keys."""
     numbers = map(partition_of, encoded) if partitions > 1 else repeat(0, len(encoded))
     if len(encoded) < NUMPY_KEYS:
         chosen: list[list[int]] = [[] for _ in range(partitions)]
@@ -313,7 +324,7 @@ def _by_partition(
     import numpy as np  # here, since it is slow to import, and most tasks emit few keys
 
     # The first eight bytes as a number sort in a fifth of the time of the keys themselves, and
-    # few keys are left whose order these do not decide.
+    # leave few keys whose order they do not decide.
     heads = np.array(encoded, "S8").view(">u8").astype("u8")
     parts = np.fromiter(numbers, np.intp, len(encoded))
     by_part = np.argsort(parts, kind="stable")
@@ -350,9 +361,8 @@ class Combiner:
         for value in self._values(key, stream):
             yield self._encoded(key, value)
 
-    def held(self, place: Place, found: list[Held]) -> list[Held]:
-        """Combine a key's values as a buffer holds them."""
-        key = place if type(place) is str else keys.decode(place)
+    def held(self, key: Any, found: list[Held]) -> list[Held]:
+        """Combine values as a buffer holds them."""
         stream = ValueStream(
             [value if type(value) is int else values.decode(value) for value in found]
         )
