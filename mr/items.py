@@ -58,7 +58,16 @@ def encode_pair(key: bytes, value: bytes) -> bytes:
 
 def encode_own(value: Any) -> bytes:
     """The bytes of a plain pair that lies under its own key; raises AnalysisError for bad types."""
-    return _OWN + (values.encode_int(value) if type(value) is int else values.encode(value))
+    return _OWN + values.encode(value)
+
+
+class _OwnInts(dict[int, bytes]):
+    def __missing__(self, value: int) -> bytes:
+        return _OWN + values.encode(value)
+
+
+#: `encode_own` of what is exactly an int: for small ones a look into a table.
+encode_own_int = _OwnInts((n, _OWN + values.encode(n)) for n in range(1024)).__getitem__
 
 
 def decode_all(under: Sequence[bytes], column: Sequence[bytes]) -> Iterable[Item]:

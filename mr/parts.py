@@ -1,5 +1,6 @@
 """The parts of a job's result, and the result as one stream."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,9 +24,9 @@ def read_result(store: Store, spec: JobSpec, folder: Path) -> Iterator[Item]:
 
 def items_of(run: Iterable[Rows]) -> Iterator[Item]:
     """The items of a part of the result, or of several that are merged."""
-    for rows in run:
-        for under, column, _ in pieces(rows):
-            yield from items.decode_all(under, column)
+    return itertools.chain.from_iterable(
+        items.decode_all(under, column) for rows in run for under, column, _ in pieces(rows)
+    )
 
 
 def _result_rows(store: Store, spec: JobSpec, folder: Path) -> Iterator[Rows]:

@@ -94,9 +94,14 @@ def reduce_runs(
             position.moves += 1
             if type(key_values) is GeneratorType or len(key_values) > FEW_VALUES:
                 key_values = _moving(key_values, position)
-            _write(writer, under, reduce(key, ValueStream(key_values)), where, position, key)
+            for out in as_pairs(reduce(key, ValueStream(key_values)), where):
+                position.moves += 1
+                writer.add(under, _encode(out, where, key))
     if analysis.finish_reduce is not None:
-        _write(writer, AFTER_ALL_KEYS, analysis.finish_reduce(), f"{name}.finish_reduce", position)
+        where = f"{name}.finish_reduce"
+        for out in as_pairs(analysis.finish_reduce(), where):
+            position.moves += 1
+            writer.add(AFTER_ALL_KEYS, _encode(out, where))
     writer.flush()
     position.tally.counters = dict(analysis.counters)
 
@@ -114,42 +119,26 @@ def _moving(found: Iterable[Any], position: Position) -> Iterator[Any]:
         yield value
 
 
-#: The key of what is yielded without one.
+#: No key is this one.
 _NO_KEY = object()
 
 
-def _write(
-    writer: RunWriter,
-    under: bytes,
-    pairs: Iterable[Any] | None,
-    where: str,
-    position: Position,
-    key: Any = _NO_KEY,
-) -> None:
-    """Write what user code yielded under an encoded key, which is that of `key`."""
-    for out in as_pairs(pairs, where):
-        position.moves += 1
-        if type(out) is tuple and len(out) == 2 and out[0] is key:  # so it need not be encoded
-            try:
-                writer.add(under, items.encode_own(out[1]))
-            except AnalysisError as error:
-                raise _named(error, key, where) from None
-        else:
-            item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, where))
-            writer.add(under, _encode(item, where))
-
-
-def _encode(item: Item, where: str) -> bytes:
+def _encode(out: Any, where: str, key: Any = _NO_KEY) -> bytes:
+    """Encode what user code yielded to lie under a key: where that is its own, without it."""
+    if type(out) is tuple and len(out) == 2 and out[0] is key:
+        value = out[1]
+        if type(value) is int:
+            return items.encode_own_int(value)
+        encode, item = items.encode_own, value
+    else:
+        encode = items.encode
+        item = out if isinstance(out, (Pair, Line)) else Pair(*as_pair(out, where))
+        key = item.key if isinstance(item, Pair) else _NO_KEY
     try:
-        return items.encode(item)
+        return encode(item)
     except AnalysisError as error:
-        if isinstance(item, Line):
-            raise AnalysisError(f"{where} yielded: {error}") from None
-        raise _named(error, item.key, where) from None
-
-
-def _named(error: AnalysisError, key: Any, where: str) -> AnalysisError:
-    return AnalysisError(f"{where} yielded the key {key!r:.200}: {error}")
+        shown = "" if key is _NO_KEY else f" the key {key!r:.200}"
+        raise AnalysisError(f"{where} yielded{shown}: {error}") from None
 
 
 def _header(writer: RunWriter) -> Callable[[Item], None]:

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter, defaultdict
 from operator import itemgetter
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mr import keys, values
+from mr import keys, shuffle, values
 from mr.errors import AnalysisError, FormatError, ShortRead
 from mr.runs import (
     FRAME_BYTES,
@@ -345,6 +346,45 @@ def test_memory_is_given_back_by_spilling():
     held += spills * sum(len(key) + KEY_OVERHEAD_BYTES for key in dict(pairs))
     assert 2 <= spills <= held // limit + 1
     assert grouped(frames_of(data, span)) == reference(pairs)
+
+
+@pytest.mark.parametrize("length", [3, 12])
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("combine", [None, Combiner(add_up, "A")])
+def test_many_keys_come_out_in_order(monkeypatch, length, partitions, combine):
+    """Sorted by their first bytes, of which many have the same; spilled before memory is full."""
+    monkeypatch.setattr(shuffle, "NUMPY_KEYS", 500)
+    monkeypatch.setattr(shuffle, "CACHED_KEYS", 1000)
+    random = Random(3)
+    names = ["same beginning "[:length] + str(random.randrange(3000)) for _ in range(10_000)]
+    names[::7] = [random.randrange(1000) for _ in names[::7]]
+    names[::11] = [b"\0" * random.randrange(20) for _ in names[::11]]
+    pairs = [(keys.encode(name), values.encode(n)) for n, name in enumerate(names)]
+
+    data, spans, spills = spread(pairs, partitions, combine=combine)
+
+    assert spills > 2
+    runs = [grouped(frames_of(data, span)) for span in spans]
+    expected = reference(pairs)
+    if combine is not None:
+        expected = {
+            key: [values.encode(sum(map(values.decode, found)))] for key, found in expected.items()
+        }
+    for number, run in enumerate(runs):
+        assert list(run) == sorted(run)
+        assert all(keys.partition(key, partitions) == number for key in run)
+    assert {key: found for run in runs for key, found in run.items()} == expected
+
+
+def test_keys_that_come_again_are_spilled_less_and_less(monkeypatch):
+    """The buffer grows to hold them all, as far as its limit allows."""
+    monkeypatch.setattr(shuffle, "CACHED_KEYS", 1000)
+    pairs = [(keys.encode(n % 3001), values.encode(1)) for n in range(100_000)]
+
+    _, _, spills = spread(pairs, combine=Combiner(add_up, "A"))
+    _, _, more = spread(pairs, combine=Combiner(add_up, "A"), limit_bytes=200_000)
+
+    assert spills < 10 < more
 
 
 def test_a_combine_keeps_memory_small():
