@@ -51,6 +51,7 @@ from mr.histograms.shelves import (
     unpack,
 )
 from mr.runs import FileRun, RunWriter, group, merge_in_passes, write_run
+from mr.runs import Rows as RunRows
 
 #: Kinds of cells.
 BY_BUILD, BY_SUBMISSION = 0, 1
@@ -576,7 +577,7 @@ class Ledger:
         self._rows = {kind: Rows(self._catalog) for kind in self._rows}
         self._odd, self._odd_numbers, self._added = defaultdict(dict), 0, 0
 
-    def _entries(self) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
+    def _entries(self) -> Iterator[RunRows]:
         """Everything under its group's key: packed sheets, and odd cells."""
         held: dict[_Group, list[Chosen]] = defaultdict(list)
         for kind, rows in self._rows.items():
@@ -593,11 +594,15 @@ class Ledger:
                     found += pack([(measure, fitting)])
                     odd += others
             found += [odd_value(measure, one) for one in odd]
-            yield keys.encode(key), [values.encode(value) for value in found], []
+            yield [keys.encode(key)] * len(found), [values.encode(value) for value in found], []
 
     def _spilled(self) -> Iterator[Measure]:
-        merged = group(merge_in_passes(self._runs, self._folder))
-        groups = ((keys.decode(key), map(values.decode, found)) for key, found in merged)
+        merged = merge_in_passes(self._runs, self._folder)
+        groups = (
+            (keys.decode(key), map(values.decode, found))
+            for names, columns in group((names, column) for names, column, _ in merged)
+            for key, found in zip(names, columns, strict=True)
+        )
         for measure, same in groupby(groups, lambda one: one[0][0]):
             cells = (
                 cell for (_, kind, date), found in same for cell in self._of_date(kind, date, found)
