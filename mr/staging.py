@@ -128,7 +128,11 @@ def place_files(
                 writer.write(data)
                 moved()
 
-    threads = PLACED_AT_ONCE if target.is_remote else 1
-    with target.together(), ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(place, spans):
-            pass
+    with target.together():
+        if not target.is_remote:
+            for name in spans:
+                place(name)
+            return
+        with ThreadPoolExecutor(PLACED_AT_ONCE) as pool:
+            for _ in pool.map(place, spans):
+                pass

@@ -524,9 +524,10 @@ def double_bits(mantissa, decimals, powers):
     """
     shift = 0
     normal = mantissa
-    while (normal >> np.uint64(63)) == 0:
-        normal = normal << np.uint64(1)
-        shift += 1
+    for step in (32, 16, 8, 4, 2, 1):
+        if (normal >> np.uint64(64 - step)) == 0:
+            normal = normal << np.uint64(step)
+            shift += step
     high = high_product(normal, powers[decimals, 0])
     low = normal * powers[decimals, 0]
     if (high & np.uint64(0x1FF)) == np.uint64(0x1FF):
@@ -736,6 +737,10 @@ def scan_numbers(text, place, size, powers, entries, first):
             place += _WORD_BYTES
             index += _DENSE_NUMBERS
         found = byte(text, place)
+        if found == ZERO and byte(text, place + 1) == COMMA and byte(text, place + 2) == SPACE:
+            place += 3
+            index += 1
+            continue
         is_negative = found == MINUS
         if is_negative:
             place += 1
@@ -785,7 +790,8 @@ def scan_numbers(text, place, size, powers, entries, first):
             entries[written, 2] = bits
             written += 1
         index += 1
-        place = skip_spaces(text, place)
+        if byte(text, place) != COMMA:
+            place = skip_spaces(text, place)
         found = byte(text, place)
         if found == CLOSE_ARRAY:
             break
