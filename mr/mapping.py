@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, BinaryIO, Protocol
 
-from mr import keys, values
+from mr import keys
 from mr.analysis import Analysis
 from mr.blocks import Block
 from mr.errors import (
@@ -15,7 +16,7 @@ from mr.errors import (
     StoreError,
     StoreUnavailable,
 )
-from mr.items import Item, Line, Pair, as_pair, as_pairs
+from mr.items import Item, Line, as_pairs
 from mr.kernel.building import Functions
 from mr.lines import BlockAccount
 from mr.records import Chunk, Record, Take, read_chunks, read_left, read_records
@@ -49,11 +50,8 @@ class Sink(Protocol):
     #: The origin of what is emitted next (a later step's only).
     origin: bytes
 
-    def emit(self, key: bytes, value: bytes) -> None:
-        """Take one pair, encoded."""
-
-    def add(self, item: Item) -> None:
-        """Take an item that a script wrote; raises AnalysisError where only pairs may come."""
+    def take(self, pairs: Iterable[Any], where: str) -> None:
+        """Take what user code yielded at `where`; raises AnalysisError for what cannot be taken."""
 
 
 class TaskBlock:
@@ -249,17 +247,7 @@ def _finish(analysis: Analysis, sink: Sink, position: Position) -> None:
 
 
 def _emit_all(pairs: Iterable[Any] | None, sink: Sink, where: str) -> None:
-    emit = sink.emit
-    for pair in as_pairs(pairs, where):
-        if isinstance(pair, Line | Pair):
-            sink.add(pair)
-            continue
-        key, value = as_pair(pair, where)
-        try:
-            encoded, data = keys.encode(key), values.encode(value)
-        except AnalysisError as error:
-            raise AnalysisError(f"{where} yielded the key {key!r:.200}: {error}") from None
-        emit(encoded, data)
+    sink.take(as_pairs(pairs, where), where)
 
 
 def _add_block(
@@ -295,7 +283,7 @@ def takes_function(analysis: Analysis, partitions: int, partition: int) -> Calla
 def partition_function(analysis: Analysis, partitions: int) -> Callable[[bytes], int]:
     """From an encoded key to its partition, by the analysis's `partition_key`."""
     if type(analysis).partition_key is Analysis.partition_key:
-        return lambda encoded: keys.partition(encoded, partitions)
+        return partial(keys.partition, partitions=partitions)
 
     def partition(encoded: bytes) -> int:
         key = keys.decode(encoded)

@@ -1,12 +1,13 @@
 """The parts of a job's result, and the result as one stream."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mr import items, layout
 from mr.commits import Commit, committed_tasks, read_commits
 from mr.items import Item
-from mr.runs import Entry, merge_in_passes
+from mr.runs import Rows, merge_in_passes, pieces
 from mr.sources import Run, Sources
 from mr.spec import JobSpec
 from mr.store import Store
@@ -18,11 +19,17 @@ def read_result(store: Store, spec: JobSpec, folder: Path) -> Iterator[Item]:
     After a reduce: by the key that was given to it, then by order of yield. Without any: in the
     order of the blocks. `folder` serves merges of very many parts.
     """
-    for entry in _result_entries(store, spec, folder):
-        yield from map(items.decode, entry[1])
+    return items_of(_result_rows(store, spec, folder))
 
 
-def _result_entries(store: Store, spec: JobSpec, folder: Path) -> Iterator[Entry]:
+def items_of(run: Iterable[Rows]) -> Iterator[Item]:
+    """The items of a part of the result, or of several that are merged."""
+    return itertools.chain.from_iterable(
+        items.decode_all(under, column) for rows in run for under, column, _ in pieces(rows)
+    )
+
+
+def _result_rows(store: Store, spec: JobSpec, folder: Path) -> Iterator[Rows]:
     with Sources(store) as sources:
         parts = [sources.of(part) for part in result_parts(store, spec)]
         if any(step.has_reduce for step in spec.steps):

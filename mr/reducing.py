@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 from mr import items, keys, values
@@ -9,10 +10,13 @@ from mr.analysis import Analysis
 from mr.errors import AnalysisError
 from mr.items import Item, Line, Pair, ValueStream, as_pair, as_pairs
 from mr.mapping import AFTER_ALL_KEYS, Position
-from mr.runs import Entry, OnFrame, RunWriter, group, merge_in_passes, unheard
+from mr.runs import OnFrame, Rows, RunWriter, group, merge_in_passes, pieces, unheard
 from mr.staging import StagedFile, StagedFiles
 from mr.stopwatch import MERGE, OTHER, REDUCE, WATCH
 from mr.store import Store
+
+#: So many values of a key count as one sign that the task moves; of more, each is a sign.
+FEW_VALUES = 32
 
 
 class ReduceOutput:
@@ -61,7 +65,7 @@ class ReduceOutput:
 def reduce_runs(
     analysis: Analysis,
     partition: int,
-    sources: list[Callable[[], Iterable[Entry]]],
+    sources: list[Callable[[], Iterable[Rows]]],
     writer: RunWriter,
     folder: Path,
     position: Position,
@@ -89,40 +93,61 @@ def reduce_runs(
     name = type(analysis).__name__
     merged = merge_in_passes(sources, folder, ordered=ordered, on_frame=on_frame)
     before = WATCH.bytes_of(MERGE)
-    for encoded, found in group(WATCH.turns(MERGE, REDUCE, merged)):
-        key = keys.decode(encoded)
-        position.key = key
-        stream = ValueStream(_values(found, position))
-        _write(writer, encoded, analysis.reduce(key, stream), f"{name}.reduce", position)
+    WATCH.enter(REDUCE)
+    reduce, where = analysis.reduce, f"{name}.reduce"
+    for encoded, found in group(_decoded(WATCH.within(MERGE, merged))):
+        for under, key, key_values in zip(encoded, keys.decode_all(encoded), found, strict=True):
+            position.key = key
+            position.moves += 1
+            if type(key_values) is GeneratorType or len(key_values) > FEW_VALUES:
+                key_values = _moving(key_values, position)
+            for out in as_pairs(reduce(key, ValueStream(key_values)), where):
+                position.moves += 1
+                writer.add(under, _encode(out, where, key))
     if analysis.finish_reduce is not None:
-        _write(writer, AFTER_ALL_KEYS, analysis.finish_reduce(), f"{name}.finish_reduce", position)
+        where = f"{name}.finish_reduce"
+        for out in as_pairs(analysis.finish_reduce(), where):
+            position.moves += 1
+            writer.add(AFTER_ALL_KEYS, _encode(out, where))
     writer.flush()
     WATCH.add(REDUCE, WATCH.bytes_of(MERGE) - before)
     WATCH.enter(OTHER)
     position.tally.counters = dict(analysis.counters)
 
 
-def _write(
-    writer: RunWriter, key: bytes, pairs: Iterable[Any] | None, where: str, position: Position
-) -> None:
-    for out in as_pairs(pairs, where):
+def _decoded(merged: Iterable[Rows]) -> Iterator[tuple[list[bytes], list[Any]]]:
+    """Keys and values of merged rows, no more of them decoded at a time than a frame holds."""
+    for rows in merged:
+        for encoded, column, _ in pieces(rows):
+            yield encoded, values.decode_all(column)
+
+
+def _moving(found: Iterable[Any], position: Position) -> Iterator[Any]:
+    for value in found:
         position.moves += 1
-        item = out if isinstance(out, Pair | Line) else Pair(*as_pair(out, where))
-        writer.add(key, _encode(item, where))
+        yield value
 
 
-def _encode(item: Item, where: str) -> bytes:
+#: No key is this one.
+_NO_KEY = object()
+
+
+def _encode(out: Any, where: str, key: Any = _NO_KEY) -> bytes:
+    """Encode what user code yielded to lie under a key: where that is its own, without it."""
+    if type(out) is tuple and len(out) == 2 and out[0] is key:
+        value = out[1]
+        if type(value) is int:
+            return items.encode_own_int(value)
+        encode, item = items.encode_own, value
+    else:
+        encode = items.encode
+        item = out if isinstance(out, (Pair, Line)) else Pair(*as_pair(out, where))
+        key = item.key if isinstance(item, Pair) else _NO_KEY
     try:
-        return items.encode(item)
+        return encode(item)
     except AnalysisError as error:
-        shown = "" if isinstance(item, Line) else f" the key {item.key!r:.200}"
+        shown = "" if key is _NO_KEY else f" the key {key!r:.200}"
         raise AnalysisError(f"{where} yielded{shown}: {error}") from None
-
-
-def _values(found: Iterable[bytes], position: Position) -> Iterator[Any]:
-    for data in found:
-        position.moves += 1
-        yield values.decode(data)
 
 
 def _header(writer: RunWriter) -> Callable[[Item], None]:

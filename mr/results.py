@@ -8,6 +8,7 @@ the stream again. `docs/output-formats.md` shows how each kind of value prints i
 import contextlib
 import csv
 import functools
+import itertools
 import os
 import secrets
 import stat
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 
 from mr.cells import cell_text, integers_of_any_length, json_line, unarrayed
 from mr.errors import StoreUnavailable, UsageError
-from mr.items import Item, Items, Line
+from mr.items import Item, Items, Line, Pair
 from mr.parquet import load_pyarrow, write_parquet
 from mr.text import utf8
 
@@ -29,6 +30,9 @@ FORMATS = {
     "tsv": (".tsv",),
     "parquet": (".parquet",),
 }
+
+#: JSON lines that are written together.
+LINES_AT_A_TIME = 1000
 
 
 # Choosing a format and a place
@@ -131,10 +135,29 @@ def _write_text(items: Items, out: BinaryIO) -> int:
 
 
 def _write_jsonl(items: Items, out: BinaryIO) -> int:
-    count = 0
-    for count, item in enumerate(items(), 1):  # noqa: B007 - counts
-        out.write(_json_line(item) + b"\n")
+    count, rest = 0, iter(items())
+    # Few at first, so that the rows of a slow stream show as they come.
+    while few := list(itertools.islice(rest, min(1 + count // 8, LINES_AT_A_TIME))):
+        out.write(_counts(few) or b"".join([_json_line(item) + b"\n" for item in few]))
+        count += len(few)
     return count
+
+
+def _counts(few: list[Item]) -> bytes:
+    """Return the lines of texts that need no escape with ints, nothing if others are among them.
+
+    It takes a tenth of the time, and most long results are of that kind.
+    """
+    if set(map(type, few)) != {Pair}:
+        return b""
+    names, numbers = [pair.key for pair in few], [pair.value for pair in few]
+    if set(map(type, names)) != {str} or set(map(type, numbers)) != {int}:
+        return b""
+    text = "".join(names)
+    if not text.isprintable() or '"' in text or "\\" in text:
+        return b""
+    lines = [f'["{name}", {number}]\n' for name, number in zip(names, numbers, strict=True)]
+    return "".join(lines).encode()
 
 
 def _write_json(items: Items, out: BinaryIO) -> int:

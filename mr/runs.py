@@ -1,24 +1,25 @@
 """Runs: sorted sequences of keys with their values, framed, compressed, and merged.
 
 A run is a sequence of frames. A frame is a 32-bit little-endian length and that many bytes of
-zstd (with its checksum) over a MessagePack list of entries `[key, values, origins]`: the encoded
-key, some of its values (encoded) in order of emission, and for a later step, one origin for each
-value (else []). Entries are sorted by key; a key with many values spans frames.
+zstd (with its checksum) over MessagePack `[keys, values, origins]`: three lists of bytes, one
+place in each for each value. The keys are encoded and in order; values (encoded) of the same key
+come in order of emission; origins are for a later step (else []).
 
 Runs merge stably by (key, number of the run, order of emission), so that values come in the order
 of the input. In a second step the order of the input is that of the first step's keys, whatever
 parts these were in: so there each value carries its origin, and runs merge by (key, origin).
 """
 
-import heapq
 import itertools
 import struct
 from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import msgspec
 import zstandard
@@ -28,8 +29,8 @@ from mr.stopwatch import MERGE, READ, SPILL, WATCH, WRITE
 
 #: A frame is closed at this many bytes, so that 128 runs being merged hold little memory each.
 FRAME_BYTES = 64 * 1024
-#: What an entry adds to its frame beyond its bytes, so that frames of tiny pairs stay small too.
-ENTRY_BYTES = 32
+#: What a value and its key take in memory beyond their bytes, so that tiny ones are few as well.
+ROW_BYTES = 64
 #: How many runs are merged at a time; more are merged in passes over local disk.
 MERGE_WIDTH = 128
 
@@ -37,8 +38,9 @@ MERGE_WIDTH = 128
 _ZSTD_LEVEL = 1
 _LENGTH = struct.Struct("<I")
 
-#: Encoded key, encoded values, origins.
-Entry = tuple[bytes, Iterable[bytes], list[bytes]]
+#: Encoded keys, encoded values, origins: as in a frame.
+Rows = tuple[list[bytes], list[bytes], list[bytes]]
+T = TypeVar("T")
 #: Told of each frame: what shows that a long merge moves.
 OnFrame = Callable[[], None]
 
@@ -74,7 +76,7 @@ class PackedSpans(Sequence[Span]):
 
 
 class RunWriter:
-    """Writes entries, which come sorted, as frames to a binary stream."""
+    """Writes values, which come sorted by key, as frames to a binary stream."""
 
     def __init__(self, out: BinaryIO, on_frame: OnFrame = unheard, stage: int = WRITE) -> None:
         self._out = out
@@ -83,60 +85,84 @@ class RunWriter:
         self._stage = stage
         self._compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress
         self._encode = msgspec.msgpack.Encoder().encode
-        self._entries: list[Entry] = []
+        self._rows: Rows = ([], [], [])
         self._size = 0
         #: Bytes written so far.
         self.written = 0
 
     def add(self, key: bytes, value: bytes, origin: bytes | None = None) -> None:
         """Append one value."""
-        entries = self._entries
-        if entries and entries[-1][0] == key:
-            entry = entries[-1]
-        else:
-            entry = (key, [], [])
-            entries.append(entry)
-            self._size += len(key) + ENTRY_BYTES
-        entry[1].append(value)
+        keys, run_values, origins = self._rows
+        keys.append(key)
+        run_values.append(value)
+        self._size += len(key) + len(value) + ROW_BYTES
         if origin is not None:
-            entry[2].append(origin)
+            origins.append(origin)
             self._size += len(origin)
-        self._size += len(value) + ENTRY_BYTES
         if self._size >= FRAME_BYTES:
             self.flush()
 
+    def extend(self, rows: Rows) -> None:
+        """Append many values: a third of the time of adding them one by one."""
+        for piece, size in _sized_pieces(rows):
+            if self._size + size > FRAME_BYTES:
+                self.flush()
+            for column, more in zip(self._rows, piece, strict=True):
+                column.extend(more)
+            self._size += size
+
     def flush(self) -> None:
         """Close the frame at hand; called at the end of each run."""
-        if not self._entries:
+        if not self._rows[0]:
             return
         before = WATCH.enter(self._stage)
-        frame = self._compress(self._encode(self._entries))
+        frame = self._compress(self._encode(self._rows))
         self._out.write(_LENGTH.pack(len(frame)))
         self._out.write(frame)
         WATCH.enter(before)
         WATCH.add(self._stage, _LENGTH.size + len(frame))
         self.written += _LENGTH.size + len(frame)
-        self._entries, self._size = [], 0
+        self._rows, self._size = ([], [], []), 0
         self._on_frame()
 
 
-def write_run(writer: RunWriter, entries: Iterable[Entry]) -> Span:
-    """Write sorted entries as one run; returns its place."""
+def write_run(writer: RunWriter, run: Iterable[Rows]) -> Span:
+    """Write a run; returns its place."""
     start = writer.written
-    for key, run_values, origins in entries:
-        for value, origin in itertools.zip_longest(run_values, origins):
-            writer.add(key, value, origin)
+    for rows in run:
+        writer.extend(rows)
     writer.flush()
     return Span(start, writer.written - start)
 
 
-def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Entry]:
-    """The entries of a run of `length` bytes; `where` names it in errors.
+def pieces(rows: Rows) -> Iterator[Rows]:
+    """Cut rows so that each piece fits into a frame, or is a single row."""
+    return (piece for piece, _ in _sized_pieces(rows))
+
+
+def _sized_pieces(rows: Rows) -> Iterator[tuple[Rows, int]]:
+    keys, run_values, origins = rows
+    count, size = len(keys), _size(rows)
+    if size <= FRAME_BYTES or count == 1:
+        yield rows, size
+        return
+    step = min(-(-count // 2), -(-count * FRAME_BYTES // size))
+    for start in range(0, count, step):
+        end = start + step
+        yield from _sized_pieces((keys[start:end], run_values[start:end], origins[start:end]))
+
+
+def _size(rows: Rows) -> int:
+    return sum(sum(map(len, column)) for column in rows) + ROW_BYTES * len(rows[0])
+
+
+def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Rows]:
+    """The frames of a run of `length` bytes; `where` names it in errors.
 
     Raises ShortRead when the stream ends before that, FormatError when a frame is damaged.
     """
     decompress = zstandard.ZstdDecompressor().decompress
-    decode = msgspec.msgpack.Decoder(list[tuple[bytes, list[bytes], list[bytes]]]).decode
+    decode = msgspec.msgpack.Decoder(Rows).decode
     while length > 0:
         before = WATCH.enter(READ)
         (size,) = _LENGTH.unpack(_read_exactly(stream, _LENGTH.size, where))
@@ -147,14 +173,17 @@ def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Entry]:
         WATCH.enter(MERGE)
         try:
             data = decompress(frame, allow_extra_data=False)
-            entries = decode(data)
+            rows = decode(data)
         except (zstandard.ZstdError, msgspec.DecodeError, MemoryError) as error:
             raise FormatError(f"{where}: a frame of the run is damaged: {error}.") from error
         WATCH.enter(before)
         WATCH.add(READ, _LENGTH.size + size)
         WATCH.add(MERGE, len(data))
         del data
-        yield from entries
+        count, values, origins = map(len, rows)
+        if values != count or origins not in (0, count):
+            raise FormatError(f"{where}: a frame of the run is damaged: its columns differ.")
+        yield rows
 
 
 def _read_exactly(stream: BinaryIO, size: int, where: str) -> bytes:
@@ -169,36 +198,146 @@ def _read_exactly(stream: BinaryIO, size: int, where: str) -> bytes:
 # Merging
 
 
-def _by_origin(run: Iterable[Entry]) -> Iterator[Entry]:
-    """Entries with one value each, so that runs can be merged by (key, origin)."""
-    for key, run_values, origins in run:
-        for value, origin in zip(run_values, origins, strict=True):
-            yield key, [value], [origin]
+def merge_runs(runs: Sequence[Iterable[Rows]], *, ordered: bool = False) -> Iterator[Rows]:
+    """Runs as one, stable by (key, place in `runs`), or with `ordered` by (key, origin).
 
-
-def merge_runs(runs: Sequence[Iterable[Entry]], *, ordered: bool = False) -> Iterator[Entry]:
-    """Runs as one, stable by (key, place in `runs`), or with `ordered` by (key, origin)."""
+    It goes by windows: all rows at hand up to the least of the last ones of all runs' frames are
+    put one run after the other and sorted, which is a merge at the speed of C: 0.15 us for each
+    row, instead of over 0.6 with `heapq.merge`.
+    """
     if len(runs) == 1:
-        return iter(runs[0])
-    if not ordered:
-        return heapq.merge(*runs, key=itemgetter(0))
-    return heapq.merge(*map(_by_origin, runs), key=itemgetter(0, 2))
+        yield from runs[0]
+        return
+    hands = [hand for hand in (_Hand(run, ordered=ordered) for run in runs) if hand.refill()]
+    while len(hands) > 1:
+        # Of equal ones the first run's, whose next frame may go on with the same key.
+        least = min(hands, key=attrgetter("last"))
+        taken, cut = [], bisect_right
+        for hand in hands:
+            if hand is least:
+                taken.append(hand.take(len(hand.order)))
+                cut = bisect_left
+            elif (end := cut(hand.order, least.last, hand.at)) > hand.at:
+                taken.append(hand.take(end))
+        yield _in_order(taken, ordered=ordered)
+        if not least.refill():
+            hands.remove(least)
+    for hand in hands:
+        yield hand.take(len(hand.order))
+        yield from hand.run
 
 
-def group(entries: Iterable[Entry]) -> Iterator[tuple[bytes, Iterator[bytes]]]:
-    """Each key of merged entries with the stream of its encoded values."""
-    for key, same in itertools.groupby(entries, itemgetter(0)):
-        yield key, itertools.chain.from_iterable(map(itemgetter(1), same))
+class _Hand:
+    """A run in a merge, with its frame at hand."""
+
+    def __init__(self, run: Iterable[Rows], *, ordered: bool) -> None:
+        self.run = iter(run)
+        self._ordered = ordered
+
+    def refill(self) -> bool:
+        """Take the next frame to hand; False at the end of the run."""
+        for rows in self.run:
+            if rows[0]:
+                self._rows = rows
+                self.order = _order(rows, ordered=self._ordered)
+                self.last = self.order[-1]
+                #: Where what has not been taken begins.
+                self.at = 0
+                return True
+        return False
+
+    def take(self, end: int) -> Rows:
+        """Take the rows up to `end`."""
+        start, self.at = self.at, end
+        keys, run_values, origins = self._rows
+        return keys[start:end], run_values[start:end], origins[start:end]
+
+
+def _order(rows: Rows, *, ordered: bool) -> list[Any]:
+    """By what rows sort."""
+    return list(zip(rows[0], rows[2], strict=True)) if ordered else rows[0]
+
+
+def _in_order(taken: list[Rows], *, ordered: bool) -> Rows:
+    """Sorted rows of several runs as one: Python's sort finds the runs, merges them, is stable."""
+    if len(taken) == 1:
+        return taken[0]
+    keys, run_values, origins = (
+        list(itertools.chain(*column)) for column in zip(*taken, strict=True)
+    )
+    order = _order((keys, run_values, origins), ordered=ordered)
+    places = sorted(range(len(keys)), key=order.__getitem__)
+    return (
+        list(map(keys.__getitem__, places)),
+        list(map(run_values.__getitem__, places)),
+        list(map(origins.__getitem__, places)) if origins else [],
+    )
+
+
+#: Some keys, and the values of each: a collection, or, of the last key, which may go on, a stream.
+Groups = tuple[list[bytes], list[Iterable[T]]]
+
+
+def group(merged: Iterable[tuple[list[bytes], list[T]]]) -> Iterator[Groups[T]]:
+    """The keys of merged rows (keys and values), each once, with their values.
+
+    What is left unread of a stream is skipped.
+    """
+    rest = _Rest(merged)
+    while rest.advance():
+        counts = Counter(rest.keys)
+        if len(counts) == len(rest.keys):
+            found: list[Iterable[T]] = list(zip(rest.values, strict=True))
+        else:
+            bounds = itertools.pairwise(itertools.accumulate(counts.values(), initial=0))
+            found = [rest.values[start:end] for start, end in bounds]
+        names = list(counts)
+        found[-1] = stream = rest.values_of(names[-1], found[-1])
+        yield names, found
+        for _ in stream:
+            pass
+
+
+class _Rest(Generic[T]):
+    """What is left of merged rows."""
+
+    def __init__(self, merged: Iterable[tuple[list[bytes], list[T]]]) -> None:
+        self._merged = iter(merged)
+        self._is_read = True
+        self.keys: list[bytes] = []
+        self.values: list[T] = []
+
+    def advance(self) -> bool:
+        """Have more rows in `keys` and `values`, if there are any."""
+        while self._is_read:
+            rows = next(self._merged, None)
+            if rows is None:
+                return False
+            self.keys, self.values = rows
+            self._is_read = not self.keys
+        self._is_read = True
+        return True
+
+    def values_of(self, key: bytes, first: Iterable[T]) -> Iterator[T]:
+        """Yield these first values of the key, then those with which the rest begins."""
+        yield from first
+        while self.advance():
+            end = bisect_right(self.keys, key) if self.keys[0] == key else 0
+            yield from self.values[:end]
+            if end < len(self.keys):
+                self.keys, self.values = self.keys[end:], self.values[end:]
+                self._is_read = False
+                return
 
 
 def merge_in_passes(
-    sources: Sequence[Callable[[], Iterable[Entry]]],
+    sources: Sequence[Callable[[], Iterable[Rows]]],
     folder: Path,
     *,
     ordered: bool = False,
     width: int = MERGE_WIDTH,
     on_frame: OnFrame = unheard,
-) -> Iterator[Entry]:
+) -> Iterator[Rows]:
     """Any number of runs as one, at most `width` open at a time.
 
     More than that are merged, neighbours first, into local files in `folder`.
@@ -232,7 +371,7 @@ class FileRun:
     path: Path
     span: Span
 
-    def __call__(self) -> Iterator[Entry]:
+    def __call__(self) -> Iterator[Rows]:
         """Start reading."""
         with self.path.open("rb") as stream:
             stream.seek(self.span.offset)

@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from mr.files import explained
-from mr.runs import MERGE_WIDTH, Entry, RunWriter, Span, merge_runs, read_run
+from mr.runs import MERGE_WIDTH, Rows, RunWriter, Span, merge_runs, read_run
 
 #: Memory that a sorter takes, about.
 SORT_BYTES = 32_000_000
@@ -106,7 +106,7 @@ class _RunFile:
             self._file.flush()
         self.runs.append(Span(start, self._writer.written - start))
 
-    def merged(self) -> Iterator[Entry]:
+    def merged(self) -> Iterator[Rows]:
         """All runs as one; of equal keys those of earlier runs come first."""
         return merge_runs(
             [read_run(_Reader(self._file, span.offset), span.length, "spill") for span in self.runs]
@@ -126,10 +126,9 @@ class _Reader:
         return data
 
 
-def _pairs_of(entries: Iterable[Entry]) -> Iterator[Pair]:
-    for key, values, _ in entries:
-        for value in values:
-            yield key, value
+def _pairs_of(merged: Iterable[Rows]) -> Iterator[Pair]:
+    for keys, values, _ in merged:
+        yield from zip(keys, values, strict=True)
 
 
 def _first_of_each(pairs: Iterable[Pair], on_repeated: Callable[[bytes], None]) -> Iterator[Pair]:

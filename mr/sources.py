@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from mr.runs import Entry, read_run
+from mr.runs import Rows, read_run
 from mr.stopwatch import READ, WATCH
 from mr.store import Store
 
@@ -21,19 +21,19 @@ WHOLE_BYTES = 512 * 1000
 class Run:
     """A run in a store, and how it is opened; calling it starts reading.
 
-    With `begin` its opening begins at the call, in another thread, else at the first entry. What
-    goes wrong is raised at the first entry either way.
+    With `begin` its opening begins at the call, in another thread, else at the first rows. What
+    goes wrong is raised at the first rows either way.
     """
 
     store: Store
     name: str
     offset: int
     length: int
-    begin: "Callable[[Run], Iterator[Entry]] | None" = None
+    begin: "Callable[[Run], Iterator[Rows]] | None" = None
 
-    def __call__(self) -> Iterator[Entry]:
+    def __call__(self) -> Iterator[Rows]:
         """Start reading."""
-        return self.entries(self.open) if self.begin is None else self.begin(self)
+        return self.rows(self.open) if self.begin is None else self.begin(self)
 
     @property
     def is_small(self) -> bool:
@@ -51,8 +51,8 @@ class Run:
         with self.open() as stream:
             return io.BytesIO(stream.read())
 
-    def entries(self, opened: Callable[[], BinaryIO]) -> Iterator[Entry]:
-        """Yield its entries, from the stream that is opened when the first one is asked for."""
+    def rows(self, opened: Callable[[], BinaryIO]) -> Iterator[Rows]:
+        """Yield its rows, from the stream that is opened when the first ones are asked for."""
         before = WATCH.enter(READ)
         with opened() as stream:
             WATCH.enter(before)
@@ -85,26 +85,26 @@ class Sources:
         """A run of the store as one of these."""
         return run if self._pool is None else replace(run, begin=self._begin)
 
-    def in_turn(self, runs: Iterable[Run]) -> Iterator[Entry]:
-        """Yield the entries of one run after the other.
+    def in_turn(self, runs: Iterable[Run]) -> Iterator[Rows]:
+        """Yield the rows of one run after the other.
 
         While one is read, the next ones, if they are small, come from a remote store already.
         """
         ahead = 0 if self._pool is None else THREADS
-        coming: deque[Iterator[Entry]] = deque()
+        coming: deque[Iterator[Rows]] = deque()
         for run in runs:
-            coming.append(run() if run.is_small else run.entries(run.open))
+            coming.append(run() if run.is_small else run.rows(run.open))
             if len(coming) > ahead:
                 yield from coming.popleft()
         while coming:
             yield from coming.popleft()
 
-    def _begin(self, run: Run) -> Iterator[Entry]:
+    def _begin(self, run: Run) -> Iterator[Rows]:
         opened = self._pool.submit(run.fetch)
         self._opened.add(opened)
-        return self._entries(run, opened)
+        return self._rows(run, opened)
 
-    def _entries(self, run: Run, opened: Future[BinaryIO]) -> Iterator[Entry]:
-        yield from run.entries(opened.result)
+    def _rows(self, run: Run, opened: Future[BinaryIO]) -> Iterator[Rows]:
+        yield from run.rows(opened.result)
         # At its end it is closed, and its bytes need not be kept.
         self._opened.discard(opened)

@@ -128,6 +128,7 @@ def place_files(
                 writer.write(data)
                 moved()
 
-    with ThreadPoolExecutor(PLACED_AT_ONCE if target.is_remote else 1) as pool:
+    threads = PLACED_AT_ONCE if target.is_remote else 1
+    with target.together(), ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(place, spans):
             pass

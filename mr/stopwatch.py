@@ -38,7 +38,7 @@ READ, DECOMPRESS, SPLIT_LINES, PARSE, MAP, COMBINE, SPILL, MERGE, REDUCE, WRITE,
 
 #: Stages that take turns at each record, value or key, which only some of them are measured of:
 #: what comes, and what is done with it.
-_TURNS = ((PARSE, MAP), (MERGE, COMBINE), (MERGE, WRITE), (MERGE, REDUCE))
+_TURNS = ((PARSE, MAP),)
 #: So many, or so many bytes, go unmeasured after one that was measured.
 UNMEASURED, UNMEASURED_BYTES = 15, 16 * 1024
 

@@ -13,7 +13,7 @@ import io
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -110,6 +110,14 @@ class Store(ABC):
         """
         for name in names:
             self.delete(name)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write many objects that a power cut may undo until the block has ended, not after.
+
+        Each is visible when it is written.
+        """
+        yield
 
     @abstractmethod
     def copy(self, source: str, target: str) -> None:

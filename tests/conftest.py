@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from kernels import Compiled, Served
 from servers import fauxqs, ministack, seaweed  # noqa: F401 - fixtures for every test
 
@@ -21,6 +22,10 @@ JOBS = Path(__file__).parent / "jobs"
 
 #: A job that takes longer than this in a test hangs.
 COMMAND_TIMEOUT_S = 120
+
+# A shared machine may take any time: what hangs is stopped by pytest's own limit.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 
 @dataclass(frozen=True)

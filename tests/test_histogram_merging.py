@@ -1,5 +1,6 @@
 """Adding histograms up: any order and any grouping, the same bits."""
 
+import itertools
 import json
 import math
 import struct
@@ -17,7 +18,7 @@ from mr import values
 from mr.errors import FormatError
 from mr.histograms import gathering
 from mr.histograms.extraction import FilterPath, Statistics, simple_histogram
-from mr.histograms.gathering import BlockSums
+from mr.histograms.gathering import Gathering
 from mr.histograms.merging import (
     Cell,
     Layout,
@@ -31,6 +32,8 @@ from mr.histograms.merging import (
     to_json,
     to_state,
 )
+from mr.histograms.placing import Place
+from mr.histograms.sheets import Sheet, cells_of
 
 _MAX = 1.7976931348623157e308
 _COUNTS = st.one_of(
@@ -302,53 +305,103 @@ def test_a_state_with_one_layout_twice_is_refused():
         from_json(json.dumps([_GOOD_ROW, _GOOD_ROW]))
 
 
-# --- blocks ---
+# --- gathering ---
 
 _PATHS = [FilterPath("WINNT", "6.1", "x86"), FilterPath("Linux", "3.8", "x86")]
 
 
+def place(build="20130601030201", submitted="20130602", channel="nightly"):
+    """Where the records of a block belong."""
+    return Place(
+        channel, "22", build, build[:8], submitted, submitted or "", "saved_session", "Firefox"
+    )
+
+
+_PLACES = [place(), place(submitted=None), place("20130602030201"), place(channel="beta")]
+
+
+def gathered(gathering):
+    """What was gathered, as cells by measure and all of their place."""
+    found = {}
+    for key, value in gathering.drain():
+        for path, built, submitted, cell in cells_of(value) if type(value) is Sheet else [value]:
+            found.setdefault((*key, path, built, submitted), Cell()).add(cell)
+    return found
+
+
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["A", "B"]), st.sampled_from(_PATHS), histogram()), max_size=12
+        st.tuples(
+            st.sampled_from(["A", "B"]),
+            st.sampled_from(_PLACES),
+            st.sampled_from(_PATHS),
+            histogram(),
+        ),
+        max_size=12,
     ),
     st.sampled_from([1, 100, 10**6]),
 )
-def test_a_block_adds_up_as_one_by_one(items, pending):
+def test_blocks_add_up_as_one_by_one(items, pending):
     """Whenever it looks at what has come so far."""
     one_by_one = {}
-    for measure, path, item in items:
-        one_by_one.setdefault((measure, path), Cell()).add(cell_of(item))
+    for measure, where, path, item in items:
+        full = (where.reason, where.app, *path)
+        dates = where.build_date, where.submission_date
+        key = (where.channel, where.major, measure, full, *dates)
+        one_by_one.setdefault(key, Cell()).add(cell_of(item))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gathering, "PENDING_NUMBERS", pending)
-        block = BlockSums("2013", print)
-        for measure, path, (newest, counts, statistics) in items:
-            block.add(measure, path, newest, array(counts), statistics)
-        found = list(block.drain())
+        blocks = Gathering(print)
+        for measure, where, path, (newest, counts, statistics) in items:
+            spot = blocks.spot(where, path)
+            blocks.add(measure, spot, newest, array(counts), statistics)
+        found = gathered(blocks)
 
-    assert [(measure, path) for measure, path, _ in found] == sorted(one_by_one)
-    for measure, path, cell in found:
-        assert state_bytes(cell) == state_bytes(one_by_one[measure, path])
-    assert list(block.drain()) == []
+    assert found.keys() == one_by_one.keys()
+    for key, cell in found.items():
+        assert state_bytes(cell) == state_bytes(one_by_one[key])
+    assert list(blocks.drain()) == []
+
+
+def test_keys_come_in_order():
+    """Those of one version together, and of one measure."""
+    blocks = Gathering(print)
+    for measure, where in itertools.product("BA", _PLACES):
+        item = np.array([1]), Statistics(*[None] * 5)
+        blocks.add(measure, blocks.spot(where, _PATHS[0]), ("1", ""), *item)
+
+    keys = [key for key, _ in blocks.drain()]
+
+    assert keys == sorted(keys)
+    assert len(keys) == len(set(keys)) == 4
 
 
 def test_a_record_of_a_block():
     """Histograms under the block's build and the record's revision, simple measures under "0"."""
     skipped = []
-    block = BlockSums("20130601", lambda *left_out: skipped.append(left_out))
+    block = Gathering(lambda *left_out: skipped.append(left_out))
     info = {"OS": "WINNT", "version": 6.1, "arch": "x86", "revision": "r"}
     sections = {
         "histograms": {"A": [1, 2, 2, -1, -1, 4, 0], "B": [1]},
         "simpleMeasurements": {"uptime": 2},
     }
 
-    assert block.add_record({"info": info, **sections})
-    assert block.add_record({"info": info, "simpleMeasurements": {"uptime": 4}})
-    assert not block.add_record({"info": {**info, "arch": None}, **sections})
-    assert not block.add_record({})
+    block.begin_block(place())
+    block.add_record({"info": info, **sections})
+    block.add_record({"info": info, "simpleMeasurements": {"uptime": 4}})
+    assert block.end_block() == 0
+    block.add_record({"info": {**info, "arch": None}, **sections})
+    block.add_record({})
+    assert block.end_block() == 2
 
-    found = {measure: cell for measure, path, cell in block.drain() if path == _PATHS[0]}
+    path = ("saved_session", "Firefox", *_PATHS[0])
+    found = {
+        measure: cell
+        for (_, _, measure, where, *_), cell in gathered(block).items()
+        if where == path
+    }
     assert published(found["A"], 2) == [1, 2, 2, -1, -1, 4, 0, 1]
-    assert layouts([found["A"]]) == [Layout("20130601", 2, "r", 1)]
+    assert layouts([found["A"]]) == [Layout("20130601030201", 2, "r", 1)]
     assert published(found["SIMPLE_MEASURES_UPTIME"], 50)[50] == 6
     assert layouts([found["SIMPLE_MEASURES_UPTIME"]]) == [Layout("0", 50, "simple-measures", 2)]
     assert [name for _, name in skipped] == ["B", "", ""]
@@ -356,26 +409,30 @@ def test_a_record_of_a_block():
 
 def test_records_of_the_real_shape(tree):
     """The blocks of a tree add up to what adding number by number, by fractions, gives."""
-    plain, blocks = {}, {}
+    plain = {}
+    blocks = Gathering(print)
+    blocks.begin_block(place())
     for file in sorted(tree.path.rglob("*.lzma")):
-        block = BlockSums("2013", print)
         for record in read(file.read_bytes(), file.name)[0]:
-            block.add_record(record.payload)
+            blocks.add_record(record.payload)
             info = record.payload["info"]
             if "arch" in info:
                 version = str(info["version"])[: 3 if info["OS"] == "Linux" else None]
                 path = info["OS"], version, info["arch"]
                 for name, numbers in record.payload["histograms"].items():
                     plain.setdefault((name, path), []).append(numbers)
-        for measure, path, cell in block.drain():
-            blocks[measure, path] = merge(blocks.get((measure, path), Cell()), cell)
+    cells = {
+        (measure, path[2:]): cell
+        for (_, _, measure, path, *_), cell in gathered(blocks).items()
+        if not measure.startswith("SIMPLE_MEASURES_")
+    }
 
     assert len(plain) > 1000
-    assert plain.keys() == {key for key in blocks if not key[0].startswith("SIMPLE_MEASURES_")}
+    assert plain.keys() == cells.keys()
     for key, rows in plain.items():
         items = [
             (None, row[:-5], [None if number == -1 else number for number in row[-5:]])
             for row in rows
         ]
         buckets = len(rows[0]) - 5
-        assert bits(published(blocks[key], buckets)) == bits(expected(items, buckets))
+        assert bits(published(cells[key], buckets)) == bits(expected(items, buckets))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mr import items, keys, values
 from mr.errors import AnalysisError, FormatError
-from mr.items import Line, Pair, as_pair
+from mr.items import Line, Pair, ValueStream, as_pair
 
 TEXTS = st.text(st.characters(), max_size=8)  # lone surrogates among them
 
@@ -111,3 +111,52 @@ def test_a_pair_is_a_tuple_of_two():
     with pytest.raises(AnalysisError) as error:
         as_pair("x" * 10**6, "One.map")
     assert len(str(error.value)) < 400
+
+
+@given(
+    some=st.lists(st.tuples(KEYS, ITEMS | VALUES.map(lambda value: (value,))), max_size=6),
+    plain=st.booleans(),
+)
+def test_items_under_their_keys_come_back(some, plain):
+    """Pairs under their own key, which is not in their bytes, and others, mixed or not."""
+    if plain:
+        some = [(key, item if type(item) is tuple else (1,)) for key, item in some]
+    under = [keys.encode(key) for key, _ in some]
+    column = [
+        items.encode_own(item[0]) if type(item) is tuple else items.encode(item) for _, item in some
+    ]
+
+    found = list(items.decode_all(under, column))
+
+    expected = [Pair(key, item[0]) if type(item) is tuple else item for key, item in some]
+    assert list(map(repr, found)) == list(map(repr, expected))
+    assert list(map(repr, map(items.decode, column, under))) == list(map(repr, expected))
+
+
+@given(st.integers())
+def test_an_int_under_its_key_has_one_encoding(value):
+    """The table of small ints says what encoding says."""
+    assert items.encode_own_int(value) == items.encode_own(value)
+
+
+def test_the_deepest_value_comes_back_under_its_key():
+    """What stands around a value does not count as nesting."""
+    deep = 1
+    for _ in range(values.MAX_NESTING):
+        deep = [deep]
+
+    (found,) = items.decode_all([keys.encode("k")], [items.encode_own(deep)])
+
+    assert found.key == "k"
+    assert values.encode(found.value) == values.encode(deep)
+
+
+def test_values_are_read_once():
+    """Reading goes on where it stopped; after the end there is nothing more to read."""
+    for source in ([1, 2], (1, 2), (number for number in (1, 2))):
+        stream = ValueStream(source)
+        assert next(stream) == 1
+        assert next(iter(stream)) == 2
+        assert list(stream) == []  # the end was not told yet
+        with pytest.raises(AnalysisError, match="read only once"):
+            list(stream)

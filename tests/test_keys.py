@@ -358,3 +358,37 @@ def test_partitions_are_stable_and_even():
     ]
     assert set(counts) == set(range(16))
     assert all(900 < count < 1100 for count in counts.values())
+
+
+@given(st.lists(_TEXTS, max_size=5))
+def test_texts_together_are_as_one_by_one(texts):
+    """Encoding and decoding many at once gives what each alone gives."""
+    encoded = keys.encode_texts(texts)
+
+    assert encoded == list(map(keys.encode, texts))
+    assert keys.decode_all(encoded) == texts
+
+
+@given(st.lists(KEYS, max_size=5))
+def test_keys_together_are_decoded_as_one_by_one(some):
+    """Of all types, mixed."""
+    encoded = list(map(keys.encode, some))
+
+    assert list(map(repr, keys.decode_all(encoded))) == [repr(keys.decode(one)) for one in encoded]
+
+
+_PARTS = st.sampled_from(
+    [b"", b"\x00", b"\x05", b"\x05a\x00", b"\x00\x05", b"a", b"\x01", b"\xc3\xa9"]
+)
+
+
+@given(st.lists(st.lists(_PARTS, max_size=4).map(b"".join), max_size=4))
+def test_any_bytes_together_are_what_they_are_one_by_one(encoded):
+    """What is no encoding is refused, also where the bytes of all of them would be good."""
+    try:
+        expected = list(map(keys.decode, encoded))
+    except FormatError:
+        with pytest.raises(FormatError):
+            keys.decode_all(encoded)
+    else:
+        assert keys.decode_all(encoded) == expected

@@ -458,9 +458,9 @@ class Kept:
     def __init__(self):
         self.pairs = []
 
-    def emit(self, key, value):
-        """Keep a pair."""
-        self.pairs.append((key, value))
+    def take(self, pairs, where):
+        """Keep pairs."""
+        self.pairs.extend(pairs)
 
 
 def test_mapping_is_the_same_with_damage_and_without(tmp_path):

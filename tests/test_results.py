@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mr.cells import json_line
 from mr.columns import columns_of
 from mr.errors import StoreUnavailable, UsageError
 from mr.items import Line, Pair
@@ -172,6 +173,18 @@ def test_json_gives_back_what_went_in(pairs):
     data.decode("utf-8")  # valid even where a string is not
     assert [json.loads(line) for line in data.split(b"\n")[:-1]] == expected
     assert json.loads(written(items, "json")) == expected
+
+
+counted = st.text('ab é"\\\u2028\x7f\n\ud800', max_size=4) | st.text(st.characters())
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(counted, st.integers() | st.booleans() | st.floats()), max_size=40))
+def test_many_json_lines_are_the_same_as_one_by_one(pairs):
+    """Lines that are written together, the quick way or not, have the bytes that each has alone."""
+    items = [Pair(key, value) for key, value in pairs]
+
+    assert written(items, "jsonl") == b"".join(json_line(pair) + b"\n" for pair in pairs)
 
 
 cells = st.text(st.characters(exclude_categories=["Cs"]))

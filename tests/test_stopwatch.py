@@ -15,11 +15,9 @@ from mr.schema import Dimensions
 from mr.stopwatch import (
     COMBINE,
     MAP,
-    MERGE,
     OTHER,
     PARSE,
     READ,
-    REDUCE,
     STAGES,
     UNMEASURED_BYTES,
     WATCH,
@@ -149,14 +147,14 @@ def test_large_items_are_each_measured(watch, clock):
 
 def test_turns_that_are_left_early_do_no_harm(watch, clock):
     """Whoever goes on enters a stage of its own; a generator that is dropped changes nothing."""
-    for one in watch.turns(MERGE, REDUCE, iter(range(100))):
+    for one in watch.turns(PARSE, MAP, iter(range(100))):
         clock.now += 1
         if one == 40:
             break
     watch.enter(WRITE)
     clock.now += 2
 
-    assert seconds(watch) == pytest.approx({"reduce": 41, "write": 2})
+    assert seconds(watch) == pytest.approx({"map": 41, "write": 2})
 
 
 def test_a_generator_of_the_attempt_before_may_go_on(watch, clock):
@@ -206,8 +204,9 @@ def test_a_block_is_counted_to_the_byte(monkeypatch, clock):
 
         origin = b""
 
-        def emit(self, key, value):
-            clock.now += 1
+        def take(self, pairs, where):
+            for _ in pairs:
+                clock.now += 1
 
     block = Block("memory:", "a", len(data), "t", Dimensions(("reason",), ["x"]))
     WATCH.start()

@@ -341,3 +341,32 @@ def test_damaged_encodings_give_a_value_or_a_format_error(value, data):
     for damaged in (encoded[:at], encoded + byte):
         with pytest.raises(FormatError):
             values.decode(damaged)
+
+
+@given(st.lists(VALUES, max_size=5))
+def test_values_together_are_decoded_as_one_by_one(some):
+    """Decoding many at once gives what each alone gives."""
+    column = list(map(values.encode, some))
+
+    assert list(map(repr, values.decode_all(column))) == [
+        repr(values.decode(one)) for one in column
+    ]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x92\x01"])
+def test_a_damaged_value_among_others_is_refused(data):
+    """One value that is none makes all of them a FormatError."""
+    with pytest.raises(FormatError, match=f"^these {len(data)} bytes are not an encoded value"):
+        values.decode_all([values.encode(1), data, values.encode(2)])
+
+
+@given(st.integers())
+def test_an_int_has_one_encoding(value):
+    """The table of small ints says what encoding says."""
+    assert values.encode_int(value) == values.encode(value)
+
+
+def test_small_ints_have_one_encoding():
+    """At the ends of the table, too."""
+    for value in range(-300, 1100):
+        assert values.encode_int(value) == values.encode(value)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from mr import items, layout
+from mr import layout
 from mr.commits import read_commit
 from mr.ends import End, EndState, failure_of
 from mr.engines.choice import Engine
@@ -26,7 +26,7 @@ from mr.errors import (
     UsageError,
 )
 from mr.heartbeat import alive
-from mr.parts import read_result, result_parts
+from mr.parts import items_of, read_result, result_parts
 from mr.plans import open_plan
 from mr.profiles import told_profile
 from mr.progress import Display
@@ -287,12 +287,8 @@ def write_parts(store: Store, spec: JobSpec, target: Store, name: str) -> None:
     check_claim(target, spec.job)
     ending = FORMATS[name][0]
     for number, part in enumerate(result_parts(store, spec)):
-
-        def decoded(part=part):
-            return (items.decode(data) for _, found, _ in part() for data in found)
-
         with target.create(f"part-{number:05d}{ending}") as out:
-            write_items(decoded, name, out)
+            write_items(lambda part=part: items_of(part()), name, out)
 
 
 def check_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ from mr.histograms.extraction import (
     simple_measures,
 )
 from mr.histograms.filters import Path
-from mr.histograms.merging import Cell, sums_of
+from mr.histograms.merging import Cell, Sums, sums_of
 from mr.histograms.placing import Place
 from mr.histograms.sheets import Key, Odd, Placed, Sheet, sheets_of
 
@@ -31,6 +31,8 @@ MOST_CELLS = 30_000
 PENDING_NUMBERS = 1_000_000
 #: Numbers in one array that take about as much memory as a pending array does beside its counts.
 _ARRAY_NUMBERS = 30
+#: Buckets that take as much memory as a cell does beside them.
+_CELL_NUMBERS = 100
 
 #: (build, revision), counts and statistics of one array.
 _Row = tuple[tuple[str, str], np.ndarray, Statistics]
@@ -55,6 +57,7 @@ class Gathering:
         #: By measure, spot and number of buckets.
         self._pending: dict[tuple[str, int, int], list[_Row]] = defaultdict(list)
         self._pending_numbers = 0
+        self._held = 0
 
     def begin_block(self, place: Place) -> None:
         """Tell where the next records belong."""
@@ -99,7 +102,7 @@ class Gathering:
         """Add one histogram of a build and its revision; `counts` is kept for a while."""
         if counts.dtype == object:  # hardly ever: numbers of more than 64 bits
             sums = sums_of(counts.reshape(1, -1), [statistics], *newest)
-            self._cells[measure, spot].add_sums(sums)
+            self._add_sums(measure, spot, sums)
             return
         self._pending[measure, spot, len(counts)].append((newest, counts, statistics))
         self._pending_numbers += len(counts) + _ARRAY_NUMBERS
@@ -108,8 +111,8 @@ class Gathering:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to drain."""
-        return len(self._cells) > MOST_CELLS
+        """Whether it is time to drain; what waits may add to the cells that there are."""
+        return self._held > MOST_CELLS
 
     def pairs(self) -> Iterator[tuple[tuple, Any]]:
         """Yield all that was gathered as pairs of the shuffle; start afresh."""
@@ -145,5 +148,11 @@ class Gathering:
             sums = sums_of(
                 numbers[start:end].reshape(-1, buckets), statistics, *max(newest), largest
             )
-            self._cells[measure, spot].add_sums(sums)
+            self._add_sums(measure, spot, sums)
             start = end
+
+    def _add_sums(self, measure: str, spot: int, sums: Sums) -> None:
+        cell = self._cells[measure, spot]
+        if len(sums.counts) not in cell.by_buckets:
+            self._held += 1 + len(sums.counts) // _CELL_NUMBERS
+        cell.add_sums(sums)

@@ -40,7 +40,7 @@ from mr.histograms.merging import (
     to_state,
 )
 from mr.histograms.rendering import Line, Lines, Texts, newest_text
-from mr.histograms.sheets import LIMBS, NO_DATE, Odd, Sheet, settled
+from mr.histograms.sheets import LIMBS, MOST_BUCKETS, NO_DATE, Odd, Sheet, settled
 from mr.histograms.shelves import (
     COUNTS_AT,
     INDEXES,
@@ -61,8 +61,8 @@ PENDING_NUMBERS = 400_000
 MOST_BYTES = 48_000_000
 #: Rows that may be added before limbs and counts could leave 64 bits: below COUNT_LIMIT each.
 MOST_ADDED = 2**22
-#: Odd cells that are held.
-MOST_ODD = 2_000
+#: Numbers in odd cells that are held, and what a cell takes beside its counts.
+MOST_ODD_NUMBERS, _ODD_NUMBERS = 1_000_000, 100
 #: Rows that become text at a time.
 _RENDERED = 2_000
 
@@ -87,8 +87,7 @@ class Catalog:
         self._of_date: dict[str, int] = {"": 0}
         self._of_newest: dict[tuple[str, str], int] = {}
         self._of_layout: dict[tuple[str, int], int] = {}
-        # By the bytes of tables: the shelves of a map task have theirs in common (a third of the
-        # time of adding sheets of 20 rows).
+        # By the bytes of tables: many values have the same ones (a twentieth of a reduce's time).
         self._known: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._known_layouts: dict[bytes, np.ndarray] = {}
         self._newest_texts: list[bytes] = []
@@ -147,7 +146,7 @@ class Catalog:
             measures, buckets = values.decode(table)
             if set(map(type, measures)) - {str} or set(map(type, buckets)) - {int}:
                 raise ValueError("layouts of another type")
-            if min(buckets, default=1) < 1 or max(buckets, default=1) > 2**24:
+            if min(buckets, default=1) < 1 or max(buckets, default=1) > MOST_BUCKETS:
                 raise ValueError("layouts without buckets, or with too many")
             pairs = list(zip(measures, buckets, strict=True))
             found = _ids(self._of_layout, self.layouts, pairs, _LAYOUT_BITS)
@@ -486,7 +485,7 @@ class Ledger:
         self._most_bytes = most_bytes
         self._rows = {kind: Rows(catalog) for kind in (BY_BUILD, BY_SUBMISSION)}
         self._odd: dict[_Group, dict[FilterPath, Cell]] = defaultdict(dict)
-        self._odd_cells = 0
+        self._odd_numbers = 0
         self._waiting: list[Packed] = []
         self._waiting_numbers = 0
         #: Rows that were added since the last spill.
@@ -523,9 +522,10 @@ class Ledger:
         for kind, date in ((BY_BUILD, odd.built), (BY_SUBMISSION, odd.submitted)):
             if date is not None:
                 cells = self._odd[measure, kind, date]
-                self._odd_cells += odd.path not in cells
+                if odd.path not in cells:
+                    self._odd_numbers += _ODD_NUMBERS + sum(odd.cell.by_buckets)
                 cells.setdefault(odd.path, Cell()).add(odd.cell)
-        if self._odd_cells >= MOST_ODD:
+        if self._odd_numbers >= MOST_ODD_NUMBERS:
             self._spill()
 
     def close(self) -> Iterator[Measure]:
@@ -574,7 +574,7 @@ class Ledger:
             span = write_run(RunWriter(out), self._entries())
         self._runs.append(FileRun(path, span))
         self._rows = {kind: Rows(self._catalog) for kind in self._rows}
-        self._odd, self._odd_cells, self._added = defaultdict(dict), 0, 0
+        self._odd, self._odd_numbers, self._added = defaultdict(dict), 0, 0
 
     def _entries(self) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
         """Everything under its group's key: packed sheets, and odd cells."""

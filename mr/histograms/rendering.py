@@ -72,7 +72,7 @@ class Texts:
     """What rows of any layouts have beside their counts, as text.
 
     It is made for thousands of rows at once, of many measures: of a measure's hundred rows each
-    step would take longer to begin than to do (a third of the time of publishing).
+    step would take longer to begin than to do (a fifth of the time of publishing).
     """
 
     #: Build, revision, submissions and statistics, as in a state.
@@ -115,7 +115,7 @@ class Texts:
 
 
 def _rows_text(rows: list[Sequence[int | float]]) -> list[bytes]:
-    # All at once, and cut apart: 0.2 us instead of 0.6 us a row.
+    # All at once, and cut apart: 0.3 us instead of 0.45 us a row.
     try:
         return _encode(rows)[2:-2].split(b"],[")
     except OverflowError:
@@ -179,8 +179,8 @@ _LOW_BITS = 11
 def rounded(limbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The doubles nearest to carried sums, float64[rows], and of which rows that is sure, bool.
 
-    A tenth of what big ints take. A sum is the exact sum of three doubles: its whole part, the
-    upper 53 bits of its fraction, and the rest. Adding the first two leaves an error that is a
+    0.03 us a sum; by big ints it is 2 us. A sum is the exact sum of three doubles: its whole part,
+    the upper 53 bits of its fraction, and the rest. Adding the first two leaves an error that is a
     double. What the error and the rest do to the last bit is sure unless they are about half of it.
     """
     fraction = (limbs[:, 2] << (32 - _LOW_BITS)) + (limbs[:, 1] >> _LOW_BITS)

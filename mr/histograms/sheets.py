@@ -2,8 +2,8 @@
 
 A map task gathers its cells as sheets, and a reduce adds whole sheets with numpy. A sum is the same
 exact number as in `merging`, in fixed point: six limbs of 32 bits, in units of 2**-96. What does
-not fit (a part smaller than that, a sum of 2**94 or more, a count of 2**40 or more) stays a `Cell`,
-an `Odd` one: exactness is never given up.
+not fit (a part smaller than that, a sum of 2**94 or more, a count of 2**40 or more, more than
+10,000 buckets) stays a `Cell`, an `Odd` one: exactness is never given up.
 
     sheets, odd = sheets_of(placed)             # of one measure: `Placed` cells
     for path, built, submitted, cell in cells_of(sheet): ...
@@ -30,6 +30,9 @@ _SUM_LIMIT = 1 << (94 + FRACTION_BITS)
 #: A count, and a number of submissions, of this magnitude is an odd cell's: millions of them fit
 #: into 64 bits.
 COUNT_LIMIT = 2**40
+
+#: Buckets of a sheet, at most: its rows are held with all of them.
+MOST_BUCKETS = 10_000
 
 #: Bits of `Sheet.kinds`: some int was added, some float was added.
 INT, FLOAT = KIND_INT, KIND_FLOAT
@@ -174,7 +177,7 @@ def sheets_of(placed: Iterable[Placed]) -> tuple[list[Sheet], list[Odd]]:
     odd: list[Odd] = []
     for one in placed:
         for buckets, sums in one.cell.by_buckets.items():
-            numbers = _fitting(sums)
+            numbers = _fitting(sums) if buckets <= MOST_BUCKETS else None
             if numbers is None:
                 odd.append(one._replace(cell=Cell({buckets: sums})))
             else:
@@ -269,6 +272,7 @@ def settled(sheet: Sheet) -> tuple[Sheet, list[Odd]]:
         & (sheet.counts < COUNT_LIMIT).all(axis=1)
         & (sheet.counts > -COUNT_LIMIT).all(axis=1)
         & (sheet.submissions < COUNT_LIMIT)
+        & (sheet.buckets <= MOST_BUCKETS)
     )
     if fits.all():
         return sheet, []
