@@ -392,6 +392,42 @@ def test_what_it_takes(compiled, line):
     assert assert_adds_up(text, gather(compiled, text)) == 3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_of_many_numbers_carry_and_borrow(compiled, seed):
+    """Sums that swing around zero, of very large and very small numbers, are exact."""
+    rng = random.Random(seed)
+
+    def number() -> str:
+        sign = rng.choice(("", "-"))
+        return rng.choice((
+            f"{sign}{rng.randrange(2, 10 ** rng.randrange(1, 19))}",
+            f"{sign}{rng.randrange(10**18)}.{rng.randrange(10)}",
+            f"{sign}0.{rng.randrange(1, 10**6):013d}1",
+            f"{sign}{2 ** rng.randrange(59)}.0",
+            f"{sign}{2 ** rng.randrange(1, 59)}",
+        ))  # fmt: skip
+
+    lines = []
+    for _ in range(150):
+        numbers = ", ".join([str(rng.randrange(-(2**40), 2**40)), *(number() for _ in range(5))])
+        lines.append(record("histograms", f'"A": [{numbers}]'))
+    text = joined(lines)
+    assert assert_adds_up(text, gather(compiled, text)) == len(lines)
+    # Down and up again by one, over all words.
+    around = [
+        "0.0000000000001",
+        "-0.0000000000001",
+        "-0.0000000000001",
+        "0.0000000000001",
+        "1",
+        "-2",
+    ]
+    text = joined(record("histograms", f'"A":[1,{one},0,0,0,{one}]') for one in around)
+    for end in range(1, len(around) + 1):
+        few = joined(text.splitlines()[:end])
+        assert assert_adds_up(few, gather(compiled, few)) == end
+
+
 def test_logarithms_are_those_of_python(compiled):
     """Logarithms of simple measures, and their squares, are the plain code's to the last bit."""
     rng = random.Random(1)
