@@ -738,7 +738,7 @@ def scan_numbers(text, place, size, powers, entries, first):
             index += _DENSE_NUMBERS
         found = byte(text, place)
         if found == ZERO and byte(text, place + 1) == COMMA and byte(text, place + 2) == SPACE:
-            place += 3
+            place = skip_spaces(text, place + 3)
             index += 1
             continue
         is_negative = found == MINUS
