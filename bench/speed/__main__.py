@@ -30,6 +30,7 @@ class Sizes:
     """How much is read: raw bytes as text, and numbers."""
 
     telemetry: str
+    blocks: int
     peers: str
     words: str
     tiny: int
@@ -39,8 +40,8 @@ class Sizes:
     different: int
 
 
-FULL = Sizes("1GB", "200MB", "100MB", 10_000, 3, 2, reduction.NUMBERS, reduction.DIFFERENT)
-QUICK = Sizes("20MB", "10MB", "4MB", 500, 1, 1, (10, 20, 40), 4)
+FULL = Sizes("2GB", 16, "200MB", "100MB", 10_000, 3, 2, reduction.NUMBERS, reduction.DIFFERENT)
+QUICK = Sizes("20MB", 4, "10MB", "4MB", 500, 1, 1, (10, 20, 40), 4)
 
 
 class Benchmark:
@@ -56,6 +57,12 @@ class Benchmark:
         """One core, beside `xz -dc`."""
         tree = self._telemetry()
         letters = self._chosen(FLOORED)
+        return floor.measure(self._place, tree, self._sizes.runs, letters), told(tree)
+
+    def small(self) -> tuple[object, str]:
+        """The same for histograms in many small blocks, where little adds up."""
+        tree = self._smaller()
+        letters = self._chosen("c")
         return floor.measure(self._place, tree, self._sizes.runs, letters), told(tree)
 
     def pairs(self) -> tuple[object, str]:
@@ -90,7 +97,8 @@ class Benchmark:
         return "".join(letter for letter in letters if letter in self._works)
 
     def _telemetry(self) -> Tree:
-        return corpus.telemetry(self._data, self._sizes.telemetry, 1, "abd")
+        sizes = self._sizes
+        return corpus.telemetry(self._data, sizes.telemetry, 1, "abd", sizes.blocks)
 
     def _smaller(self) -> Tree:
         return corpus.telemetry(self._data, self._sizes.peers, 2, "abcd")
@@ -101,6 +109,7 @@ class Benchmark:
 
 PARTS: dict[str, Callable[[Benchmark], tuple[object, str]]] = {
     "floor": Benchmark.floor,
+    "small": Benchmark.small,
     "pairs": Benchmark.pairs,
     "tiny": Benchmark.tiny,
     "reduction": Benchmark.reduction,
@@ -123,6 +132,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="little of everything, to try it")
     parser.add_argument("--size", help=f"raw telemetry records ({FULL.telemetry})")
+    parser.add_argument("--blocks", type=int, help=f"blocks of these ({FULL.blocks})")
     parser.add_argument("--peers-size", help=f"the same where peers read them ({FULL.peers})")
     parser.add_argument("--words-size", help=f"raw texts ({FULL.words})")
     parser.add_argument("--tiny-blocks", type=int, help=f"({FULL.tiny:,})")
@@ -140,6 +150,7 @@ def chosen_sizes(chosen: argparse.Namespace) -> Sizes:
     usual = QUICK if chosen.quick else FULL
     return Sizes(
         telemetry=chosen.size or usual.telemetry,
+        blocks=chosen.blocks or usual.blocks,
         peers=chosen.peers_size or usual.peers,
         words=chosen.words_size or usual.words,
         tiny=chosen.tiny_blocks or usual.tiny,

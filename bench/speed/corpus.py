@@ -60,13 +60,19 @@ class Tree:
         return self.raw_bytes / 1e6
 
 
-def telemetry(folder: Path, size: str, seed: int, works: Sequence[str]) -> Tree:
-    """Telemetry records as `mr-telemetry generate` makes them, with the answers of some works."""
+def telemetry(
+    folder: Path, size: str, seed: int, works: Sequence[str], blocks: int | None = None
+) -> Tree:
+    """Telemetry records as `mr-telemetry generate` makes them, with the answers of some works.
+
+    Its blocks are small, as many of the real ones were, unless their number is given.
+    """
 
     def make(path: Path) -> Tree:
         report = path.with_suffix(".json")
         command = [sys.executable, "-m", "mr.cli.main", "generate", path, "--size", size]
-        subprocess.run([*command, "--seed", str(seed), "--report", report], check=True)
+        number = [] if blocks is None else ["--blocks", str(blocks)]
+        subprocess.run([*command, *number, "--seed", str(seed), "--report", report], check=True)
         files = [file for file in path.rglob("*") if file.is_file()]
         with _processes() as pool:
             list(pool.map(recompress, files))
@@ -77,7 +83,8 @@ def telemetry(folder: Path, size: str, seed: int, works: Sequence[str]) -> Tree:
             raise SystemExit("the plain loop disagrees with the generator: it is no truth")
         return tree
 
-    return _kept(folder / f"telemetry-{size}-{seed}", {"works": list(works)}, make)
+    name = f"telemetry-{size}-{seed}" + ("" if blocks is None else f"-{blocks}")
+    return _kept(folder / name, {"works": list(works)}, make)
 
 
 def word_texts(folder: Path, size: int, seed: int = 3) -> Tree:

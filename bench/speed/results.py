@@ -27,6 +27,7 @@ class Measured:
     machine: dict[str, str] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
     floor: list[Floored] | None = None
+    small: list[Floored] | None = None
     pairs: list[Gain] | None = None
     tiny: Tiny | None = None
     reduction: Merged | None = None

@@ -40,6 +40,10 @@ def _summary_rows(measured: Measured) -> Iterator[tuple[str, str, str, str]]:
         if one.letter:
             what = f"{_title(one.letter)}, of the speed of `xz -dc`"
             yield _asked(what, WORKS[one.letter].target, one.ratio.median)
+    for one in measured.small or ():
+        if one.letter:
+            what = f"{_title(one.letter)}, many small blocks, of the speed of `xz -dc`"
+            yield what, "-", f"{one.ratio.median:.2f}", ""
     for one in measured.pairs or ():
         if one.letter:
             what = f"{_title(one.letter)}, two workers, of the gain of two `xz -dc`"
@@ -66,6 +70,27 @@ def _asked(what: str, target: float, found: float, digits: int = 2) -> tuple[str
 
 
 def _floor(found: list[Floored], told: str) -> str:
+    return _section(
+        "One core, beside the decompressor alone",
+        f"{told} Whole commands with `--workers 1` on one core, from their start to their end, and "
+        "`xz -dc` of the same blocks on the same core, taking turns. The ratio is the "
+        f"decompressor's seconds by ours, pair by pair; {RANGE}. Memory is that of the largest "
+        "process.",
+        _floored(found),
+    )
+
+
+def _small(found: list[Floored], told: str) -> str:
+    return _section(
+        "The same in many small blocks",
+        f"{told} Nearly every record of such a block has a cell of its own in what is published, "
+        "so there is little to add up, and nearly as much is written as was read: what limits is "
+        "the writing.",
+        _floored(found),
+    )
+
+
+def _floored(found: list[Floored]) -> str:
     rows = [
         (
             _title(one.letter) if one.letter else "`xz -dc` to nowhere",
@@ -76,14 +101,7 @@ def _floor(found: list[Floored], told: str) -> str:
         )
         for one in found
     ]
-    return _section(
-        "One core, beside the decompressor alone",
-        f"{told} Whole commands with `--workers 1` on one core, from their start to their end, and "
-        "`xz -dc` of the same blocks on the same core, taking turns. The ratio is the "
-        f"decompressor's seconds by ours, pair by pair; {RANGE}. Memory is that of the largest "
-        "process.",
-        table(("work", "seconds", "ratio", "asked", "memory"), rows),
-    )
+    return table(("work", "seconds", "ratio", "asked", "memory"), rows)
 
 
 def _pairs(found: list[Gain], told: str) -> str:
@@ -194,6 +212,7 @@ def page(measured: Measured) -> str:
     """All of it."""
     sections: Mapping[str, Any] = {
         "floor": _floor,
+        "small": _small,
         "pairs": _pairs,
         "peers": _peers,
         "tiny": _tiny,
