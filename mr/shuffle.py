@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise, repeat, zip_longest
 from pathlib import Path
+from types import GeneratorType
 from typing import Any, BinaryIO
 
 from mr import items, keys, values
@@ -413,8 +414,11 @@ def _combined(merged: Iterable[Rows], combine: Combiner) -> Iterator[Rows]:
         keys_out: list[bytes] = []
         values_out: list[bytes] = []
         for name, each in zip(names, found, strict=True):
-            several = type(each) not in (list, tuple) or len(each) > 1
-            for value in combine(name, each) if several else each:
+            if type(each) is GeneratorType:
+                each = combine(name, each)
+            elif len(each) > 1:
+                each = _encoded(combine.held(keys.decode(name), each))
+            for value in each:
                 keys_out.append(name)
                 values_out.append(value)
                 if len(keys_out) == ROWS_AT_A_TIME:
