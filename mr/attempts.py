@@ -262,7 +262,7 @@ def _map_buffer(attempt: Attempt, analysis: Analysis) -> MapBuffer:
     spec, combine = attempt.job.spec, analysis.combine
     return MapBuffer(
         partitions=spec.reducers,
-        partition_of=partition_function(analysis, spec.reducers),
+        partitions_of=partition_function(analysis, spec.reducers),
         folder=attempt.folder,
         combine=Combiner(combine, type(analysis).__name__) if combine else None,
         ordered=attempt.step.ordered,

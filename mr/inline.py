@@ -264,7 +264,7 @@ class _Step:
         combine = analysis.combine if manner.combine else None
         return MapBuffer(
             partitions=manner.reducers,
-            partition_of=partition_function(analysis, manner.reducers),
+            partitions_of=partition_function(analysis, manner.reducers),
             folder=Path(tempfile.mkdtemp(dir=self._folder)),
             combine=Combiner(combine, type(analysis).__name__) if combine else None,
             ordered=self._ordered,

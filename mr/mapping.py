@@ -276,14 +276,16 @@ def _add_block(
 
 def takes_function(analysis: Analysis, partitions: int, partition: int) -> Callable[[Any], bool]:
     """Whether a key belongs to a partition."""
-    partition_of = partition_function(analysis, partitions)
-    return lambda key: partition_of(keys.encode(key)) == partition
+    partitions_of = partition_function(analysis, partitions)
+    return lambda key: [partition] == list(partitions_of([keys.encode(key)]))
 
 
-def partition_function(analysis: Analysis, partitions: int) -> Callable[[bytes], int]:
-    """From an encoded key to its partition, by the analysis's `partition_key`."""
+def partition_function(
+    analysis: Analysis, partitions: int
+) -> Callable[[Iterable[bytes]], Iterable[int]]:
+    """From encoded keys to their partitions, by the analysis's `partition_key`."""
     if type(analysis).partition_key is Analysis.partition_key:
-        return partial(keys.partition, partitions=partitions)
+        return partial(keys.partitions_of, partitions=partitions)
 
     def partition(encoded: bytes) -> int:
         key = keys.decode(encoded)
@@ -294,4 +296,4 @@ def partition_function(analysis: Analysis, partitions: int) -> Callable[[bytes],
             raise AnalysisError(f"{name}.partition_key of the key {key!r:.200}: {error}") from None
         return keys.partition(chosen, partitions)
 
-    return partition
+    return partial(map, partition)

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise, repeat, zip_longest
 from pathlib import Path
+from types import GeneratorType
 from typing import Any, BinaryIO
 
 from mr import items, keys, values
@@ -16,6 +17,7 @@ from mr.config import DEFAULT_BUFFER_BYTES
 from mr.errors import AnalysisError
 from mr.items import Line, Pair, ValueStream, as_pair, as_pairs
 from mr.runs import (
+    MERGE_WIDTH,
     FileRun,
     OnFrame,
     Rows,
@@ -84,7 +86,7 @@ class ItemSink:
 class MapBuffer:
     """Takes what a map task emits; writes its runs, sorted and by partition.
 
-    `partition_of` maps an encoded key to a partition; `combine` (or None) shrinks one
+    `partitions_of` maps encoded keys to their partitions; `combine` (or None) shrinks one
     key's values; spills go to `folder`. With `ordered` every value keeps its `origin`.
     """
 
@@ -92,7 +94,7 @@ class MapBuffer:
         self,
         *,
         partitions: int,
-        partition_of: Callable[[bytes], int],
+        partitions_of: Callable[[list[bytes]], Iterable[int]],
         folder: Path,
         combine: "Combiner | None" = None,
         ordered: bool = False,
@@ -101,7 +103,7 @@ class MapBuffer:
         on_frame: OnFrame = unheard,
     ) -> None:
         self._partitions = partitions
-        self._partition_of = partition_of
+        self._partitions_of = partitions_of
         self._folder = folder
         self._combine = combine
         self._ordered = ordered
@@ -150,6 +152,8 @@ class MapBuffer:
             if found is None:
                 held[key] = value
                 size += len(key) + KEY_OVERHEAD_BYTES
+                if most_values < 2:
+                    size += self._combine_long(key, [value])
             else:
                 if type(found) is list:
                     found.append(value)
@@ -226,7 +230,7 @@ class MapBuffer:
         self._look_for_repetition(encoded)
         found = list(self._held.values())
         origins = list(map(self._origins.__getitem__, places)) if self._ordered else []
-        for chosen in _by_partition(encoded, self._partitions, self._partition_of):
+        for chosen in _by_partition(encoded, self._partitions, self._partitions_of):
             yield _rows(
                 [column and [column[n] for n in chosen] for column in (encoded, found, origins)]
             )
@@ -234,6 +238,8 @@ class MapBuffer:
     def _look_for_repetition(self, encoded: list[bytes]) -> None:
         """Hold more keys if they come again: by one key in 64, at 0.1 us for each."""
         if len(self._spills) >= SAMPLED_SPILLS:
+            if len(self._spills) % (MERGE_WIDTH // 2) == 0:
+                self._most_keys *= 2  # so that the spills of a long task merge in one pass
             return
         checks = zip(encoded, map(zlib.crc32, encoded), strict=True)
         sample = [key for key, check in checks if not check & 0xFC0]
@@ -336,10 +342,10 @@ def _encoded(found: list[Held]) -> list[bytes]:
 
 
 def _by_partition(
-    encoded: list[bytes], partitions: int, partition_of: Callable[[bytes], int]
+    encoded: list[bytes], partitions: int, partitions_of: Callable[[list[bytes]], Iterable[int]]
 ) -> Iterator[list[int]]:
     """Of each partition where its keys stand in `encoded`, in order of the keys."""
-    numbers = map(partition_of, encoded) if partitions > 1 else repeat(0, len(encoded))
+    numbers = partitions_of(encoded) if partitions > 1 else repeat(0, len(encoded))
     if len(encoded) < NUMPY_KEYS:
         chosen: list[list[int]] = [[] for _ in range(partitions)]
         for place, number in enumerate(numbers):
@@ -424,8 +430,11 @@ def _combined(merged: Iterable[Rows], combine: Combiner) -> Iterator[Rows]:
         keys_out: list[bytes] = []
         values_out: list[bytes] = []
         for name, each in zip(names, found, strict=True):
-            several = type(each) not in (list, tuple) or len(each) > 1
-            for value in combine(name, each) if several else each:
+            if type(each) is GeneratorType:
+                each = combine(name, each)
+            elif len(each) > 1:
+                each = _encoded(combine.held(keys.decode(name), each))
+            for value in each:
                 keys_out.append(name)
                 values_out.append(value)
                 if len(keys_out) == ROWS_AT_A_TIME:

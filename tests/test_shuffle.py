@@ -64,7 +64,7 @@ def spread(pairs, partitions=1, ordered=False, origins=None, **options):
     with tempfile.TemporaryDirectory() as folder:
         buffer = MapBuffer(
             partitions=partitions,
-            partition_of=lambda key: keys.partition(key, partitions),
+            partitions_of=lambda many: [keys.partition(key, partitions) for key in many],
             folder=Path(folder),
             ordered=ordered,
             **options,
