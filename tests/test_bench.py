@@ -111,7 +111,7 @@ def test_results_show_what_was_asked_and_what_was_missed(speed, tmp_path):
     assert "times as fast as mrjob, local | 5.0 | 6.0 | met |" in block
     assert "0.60 / 0.69 / 0.80" in page
     assert "(pyspark is not installed)" in page
-    assert "Not measured: pairs, reduction." in page
+    assert "Not measured: small, pairs, reduction." in page
 
 
 def test_works_that_a_run_leaves_out_stay(speed):
@@ -161,7 +161,7 @@ def test_a_quick_run_checks_its_answers(tmp_path):
     assert "| (a) count by operating system |" in first.stdout
     assert "| (d) export a field, map-only |" in first.stdout
 
-    stamp = tmp_path / "telemetry-1MB-1.stamp"
+    stamp = tmp_path / "telemetry-1MB-1-4.stamp"
     facts = json.loads(stamp.read_text())
     facts["truth"]["d"]["exact"] += 1
     stamp.write_text(json.dumps(facts))
