@@ -23,6 +23,10 @@ JOBS = Path(__file__).parent / "jobs"
 #: A job that takes longer than this in a test hangs.
 COMMAND_TIMEOUT_S = 120
 
+# Else each command with a cache of its own would build the compiled code, for ten seconds. Those
+# that are about it switch it on.
+os.environ[SWITCH] = "0"
+
 # A shared machine may take any time: what hangs is stopped by pytest's own limit.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
@@ -71,7 +75,9 @@ def kernel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    assert build(folder / "kernel")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(SWITCH)
+        assert build(folder / "kernel")
     return folder / "kernel"
 
 
@@ -79,7 +85,7 @@ def kernel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def functions(kernel_folder: Path) -> Functions:
     """The compiled scanner."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(SWITCH, raising=False)
+        patch.delenv(SWITCH)
         return load(kernel_folder)
 
 
