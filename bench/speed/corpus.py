@@ -60,12 +60,18 @@ class Tree:
         return self.raw_bytes / 1e6
 
 
-def telemetry(folder: Path, size: str, seed: int, works: Sequence[str]) -> Tree:
-    """Telemetry records as `mr-telemetry generate` makes them, with the answers of some works."""
+def telemetry(
+    folder: Path, size: str, seed: int, works: Sequence[str], blocks: int | None = None
+) -> Tree:
+    """Telemetry records as `mr-telemetry generate` makes them, with the answers of some works.
+
+    In so many blocks, or as many as it makes of so much.
+    """
 
     def make(path: Path) -> Tree:
         report = path.with_suffix(".json")
         command = [sys.executable, "-m", "mr.cli.main", "generate", path, "--size", size]
+        command += ["--blocks", str(blocks)] if blocks else []
         subprocess.run([*command, "--seed", str(seed), "--report", report], check=True)
         files = [file for file in path.rglob("*") if file.is_file()]
         with _processes() as pool:
