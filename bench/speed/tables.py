@@ -216,14 +216,16 @@ def _cluster(found: OnCluster, told: str) -> str:
                 "",
             )
         )
-    requests = " and ".join(f"{number:.1f} to {name}" for name, number in found.requests.items())
+    requests = " and ".join(
+        f"{number:.1f} to {name.upper()}" for name, number in found.requests.items()
+    )
     return _section(
         "A cluster of one worker",
         f"{told} Jobs in S3 (SeaweedFS) with a queue in SQS (ministack), all on this machine, with "
         "`worker --processes 1`, and the same blocks in a folder with `--engine local --workers "
         f'1`, taking turns. "The job" is its seconds as its report tells, without its planning; '
         f"an empty task is a block of {TINY_RECORDS} records"
-        + (f", and takes {requests} requests." if requests else ".")
+        + (f", and takes requests: {requests}." if requests else ".")
         + f" {RANGE.capitalize()}.",
         table(("what", "on the cluster", "locally", "ratio", "asked"), rows),
     )
