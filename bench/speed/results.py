@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bench.speed.cluster import OnCluster
 from bench.speed.floor import Floored
 from bench.speed.pairs import Gain
 from bench.speed.peers import Beside
@@ -31,6 +32,7 @@ class Measured:
     pairs: list[Gain] | None = None
     tiny: Tiny | None = None
     reduction: Merged | None = None
+    cluster: OnCluster | None = None
     peers: list[Beside] | None = None
 
 

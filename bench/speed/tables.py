@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.speed import pairs, reduction, tiny
+from bench.speed import cluster, pairs, reduction, tiny
+from bench.speed.cluster import OnCluster
+from bench.speed.corpus import TINY_RECORDS
 from bench.speed.floor import Floored
 from bench.speed.pairs import Gain
 from bench.speed.peers import WORDS_TARGETS, Beside
 from bench.speed.reduction import Merged
 from bench.speed.results import BEGIN, END, Measured
+from bench.speed.timing import Spread
 from bench.speed.tiny import Tiny
 from bench.speed.works import WORKS
 
@@ -63,6 +66,9 @@ def _summary_rows(measured: Measured) -> Iterator[tuple[str, str, str, str]]:
         number = measured.reduction.numbers[-1]
         what = f"(g) merging {number:,} map outputs, times as fast as the json module"
         yield _asked(what, reduction.TARGET, measured.reduction.ratio.median, 1)
+    if measured.cluster and not measured.cluster.missing:
+        what = "(a) a worker of a cluster, of the throughput of the local engine"
+        yield _asked(what, cluster.TARGET, measured.cluster.rates["job"][-1].median)
 
 
 def _asked(what: str, target: float, found: float, digits: int = 2) -> tuple[str, str, str, str]:
@@ -204,6 +210,45 @@ def _reduction(found: Merged, told: str) -> str:
     )
 
 
+def _cluster(found: OnCluster, told: str) -> str:
+    if found.missing:
+        rows = [(f"({found.missing} is not installed)", "", "", "", "")]
+    else:
+        names = {"work": "at its tasks", "job": "the job", "command": "the whole command"}
+        rows = [
+            (
+                f"(a) {name}, MB/s",
+                *(one.text(1) for one in found.rates[what][:2]),
+                found.rates[what][2].text(),
+                cluster.TARGET if what == "job" else "",
+            )
+            for what, name in names.items()
+        ]
+        on_cluster, local = ([one * 1_000 for one in vars(s).values()] for s in found.task_s)
+        rows.append(
+            (
+                f"each of {found.tasks:,} empty tasks, milliseconds",
+                Spread(*on_cluster).text(1),
+                Spread(*local).text(1),
+                "",
+                "",
+            )
+        )
+    requests = " and ".join(
+        f"{number:.1f} to {name.upper()}" for name, number in found.requests.items()
+    )
+    return _section(
+        "A cluster of one worker",
+        f"{told} Jobs in S3 (SeaweedFS) with a queue in SQS (ministack), all on this machine, with "
+        "`worker --processes 1`, and the same blocks in a folder with `--engine local --workers "
+        f'1`, taking turns. "The job" is its seconds as its report tells, without its planning; '
+        f"an empty task is a block of {TINY_RECORDS} records"
+        + (f", and takes requests: {requests}." if requests else ".")
+        + f" {RANGE.capitalize()}.",
+        table(("what", "on the cluster", "locally", "ratio", "asked"), rows),
+    )
+
+
 def _section(heading: str, text: str, rows: str) -> str:
     return f"## {heading}\n\n{text}\n\n{rows}"
 
@@ -217,6 +262,7 @@ def page(measured: Measured) -> str:
         "peers": _peers,
         "tiny": _tiny,
         "reduction": _reduction,
+        "cluster": _cluster,
     }
     written = [
         write(getattr(measured, name), measured.parts.get(name, ""))
