@@ -255,6 +255,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 def test_modules_in_the_folder_at_hand_do_not_get_into_a_build(tmp_path, monkeypatch, begun):
     """A person's folder may hold a module of any name; the build has its own."""
     (tmp_path / "numba.py").touch()
+    monkeypatch.delenv(SWITCH)
     monkeypatch.chdir(tmp_path)
     assert not build(Path("kernel"))
     ((command, options),) = begun
