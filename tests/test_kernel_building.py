@@ -263,6 +263,27 @@ def test_modules_in_the_folder_at_hand_do_not_get_into_a_build(tmp_path, monkeyp
     assert command[-1] == str(tmp_path / "kernel")
 
 
+def test_code_that_cannot_be_compiled_is_tried_once(tmp_path, monkeypatch, begun):
+    """What takes seconds to fail is not begun again by each job; by hand it may be."""
+    monkeypatch.delenv(SWITCH)
+
+    def fail():
+        raise RuntimeError("no such thing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "_compiled", fail)
+        with pytest.raises(RuntimeError):
+            build_here(tmp_path / "kernel")
+    assert not build(tmp_path / "kernel")
+    assert begun == []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "_compiled", lambda: b"code")
+        build_here(tmp_path / "kernel")
+    assert object_path(tmp_path / "kernel").exists()
+    assert list((tmp_path / "kernel").glob("*.failed")) == []
+
+
 def test_a_longer_job_builds_it_meanwhile(cache, begun):
     """A short one does not, nor does one for which it is there."""
     building._begin()

@@ -2,6 +2,7 @@
 
     kernel/<digest>.o       the object code for this processor, with its own digest before it
     kernel/<digest>.lock    held by whoever builds it
+    kernel/<digest>.failed  why it could not be built; it is not tried again
 
 numba translates the code to LLVM's language, which takes seconds and much memory, so it happens in
 a process of its own, once for each release, LLVM and processor. What comes out needs nothing of
@@ -192,7 +193,8 @@ def _is_to_build(folder: Path | None) -> bool:
         return False
     if any(importlib.util.find_spec(name) is None for name in ("llvmlite", "numba")):
         return False
-    return _read(object_path(folder)) is None
+    path = object_path(folder)
+    return _read(path) is None and not path.with_suffix(".failed").exists()
 
 
 def _command(folder: Path | None) -> list[str]:
@@ -214,7 +216,15 @@ def build_here(folder: Path | None) -> None:
         for unfinished in path.parent.glob(f"{path.name}-*"):
             unfinished.unlink(missing_ok=True)  # of a process that was killed
         if _read(path) is None:
-            write_object(path)
+            try:
+                write_object(path)
+            except (ImportError, OSError):
+                raise
+            except Exception as error:
+                # Or every longer job would try again, for as long as it takes to fail.
+                path.with_suffix(".failed").write_text(f"{type(error).__name__}: {error}\n")
+                raise
+            path.with_suffix(".failed").unlink(missing_ok=True)
 
 
 def write_object(path: Path) -> None:
