@@ -1,7 +1,5 @@
 """The process that runs user code: one task after the other, told by its parent.
 
-Its argument is the URL of the store that it is likely to be asked to work with.
-
 The parent writes one JSON line for each attempt to standard input; this process answers on its
 standard output: lines of progress, then one of `done`, `failed` or `unavailable`. What user code
 prints goes to standard error. When standard input ends, the parent is gone and so are we.
@@ -133,12 +131,6 @@ def answer(order: Order, jobs: dict[str, Job], position: Position) -> Reply:
 # The process
 
 
-def _get_ready(store_url: str) -> None:
-    """Load what attempts with a store need; what goes wrong shows at the first one, and is told."""
-    with contextlib.suppress(Exception):
-        open_store(store_url).get_ready()
-
-
 def _progress_of(position: Position) -> Progress:
     tally, account = position.tally, position.account
     progress = Progress.of(tally, position.moves)
@@ -209,7 +201,6 @@ def main() -> None:
     sys.stdout = open(1, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
-    _get_ready(sys.argv[1])
     jobs: dict[str, Job] = {}
     while True:
         order = msgspec.json.decode(orders.get(), type=Order)

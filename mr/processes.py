@@ -20,15 +20,13 @@ class Child:
     """A process that runs one attempt after the other.
 
     With `listens` what it prints is heard by whoever asks (`hear`), and passed on to standard
-    error; without, it goes there by itself. It gets ready to work with a store at once.
+    error; without, it goes there by itself.
     """
 
-    def __init__(
-        self, store_url: str, python: Path | None = None, *, listens: bool = False
-    ) -> None:
+    def __init__(self, python: Path | None = None, job: str = "", *, listens: bool = False) -> None:
         self.python = python or Path(sys.executable)
-        #: The job whose code it runs; "" before its first order.
-        self.job = ""
+        #: The job whose code it runs.
+        self.job = job
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         if self.python == Path(sys.executable):
             # What the analysis imports beside itself is the bundle's to name. Another interpreter
@@ -36,7 +34,7 @@ class Child:
             path = [str(Path(mr.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         self._process = subprocess.Popen(
-            [str(self.python), "-m", "mr.child", store_url],
+            [str(self.python), "-m", "mr.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if listens else None,

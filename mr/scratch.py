@@ -61,5 +61,7 @@ def scratch_root(store: Store, named: str = "") -> Path:
 
 def cache_folder() -> Path:
     """The person's folder for what can be made anew."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(cache):  # is to be ignored, says the XDG Base Directory Specification
+        cache = os.path.expanduser("~/.cache")
     return Path(cache) / "mr-telemetry"

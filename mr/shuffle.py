@@ -138,43 +138,45 @@ class MapBuffer:
         held, size, number = self._held, self._size, 0
         limit, ordered = self._limit, self._ordered
         most_values = sys.maxsize if self._combine is None else self._combine_values
-        for pair in pairs:
-            if type(pair) is not tuple or len(pair) != 2:
-                pair = _checked(pair, where)
-            key, value = pair
-            if type(key) is not str:
-                key = _place(key, where)
-            if type(value) is not int:
-                value = _encoded_value(pair[0], value, where)
-                size += len(value) + VALUE_OVERHEAD_BYTES
-            number += 1
-            found = held.get(key)
-            if found is None:
-                held[key] = value
-                size += len(key) + KEY_OVERHEAD_BYTES
-                if most_values < 2:
-                    size += self._combine_long(key, [value])
-            else:
-                if type(found) is list:
-                    found.append(value)
-                    size += VALUE_OVERHEAD_BYTES
+        try:
+            for pair in pairs:
+                if type(pair) is not tuple or len(pair) != 2:
+                    pair = _checked(pair, where)
+                key, value = pair
+                if type(key) is not str:
+                    key = _place(key, where)
+                if type(value) is not int:
+                    value = _encoded_value(pair[0], value, where)
+                    size += len(value) + VALUE_OVERHEAD_BYTES
+                number += 1
+                found = held.get(key)
+                if found is None:
+                    held[key] = value
+                    size += len(key) + KEY_OVERHEAD_BYTES
+                    if most_values < 2:
+                        size += self._combine_long(key, [value])
                 else:
-                    held[key] = found = [found, value]
-                    size += LIST_OVERHEAD_BYTES
-                if len(found) >= most_values:
-                    size += self._combine_long(key, found)
-            if ordered:
-                self._origins.setdefault(key, []).append(self.origin)
-                size += len(self.origin) + VALUE_OVERHEAD_BYTES
-            if size > limit:
-                self._size = size
-                self._shrink()
-                size = self._size
-            elif len(held) > self._most_keys:
-                self._spill()
-                size = 0
-        self._size = size
-        self.pairs += number
+                    if type(found) is list:
+                        found.append(value)
+                        size += VALUE_OVERHEAD_BYTES
+                    else:
+                        held[key] = found = [found, value]
+                        size += LIST_OVERHEAD_BYTES
+                    if len(found) >= most_values:
+                        size += self._combine_long(key, found)
+                if ordered:
+                    self._origins.setdefault(key, []).append(self.origin)
+                    size += len(self.origin) + VALUE_OVERHEAD_BYTES
+                if size > limit:
+                    self._size = size
+                    self._shrink()
+                    size = self._size
+                elif len(held) > self._most_keys:
+                    self._spill()
+                    size = 0
+        finally:  # an analysis may go on after a block that is not there
+            self._size = size
+            self.pairs += number
 
     def _combine_long(self, key: Place, found: list[Held]) -> int:
         """Combine a long list, unless that was of little use lately; returns what it adds."""

@@ -145,9 +145,6 @@ class Store(ABC):
         """Remove what killed writers left behind (never visible); return how many things."""
         return 0
 
-    def get_ready(self) -> None:  # noqa: B027
-        """Have at hand what the first request needs, without making one; raises as requests do."""
-
     def check_conditions(self) -> None:
         """Make sure that this store honours `if_absent` and `if_match`, on which jobs rest.
 

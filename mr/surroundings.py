@@ -44,9 +44,6 @@ class Surroundings:
     platform: Platform | None = None
     #: Takes a line for each attempt; without it user code's output goes to standard error.
     log: Callable[[LogLine], None] | None = None
-    #: Whether an idle worker has a process for user code ready before a job comes, which costs some
-    #: tens of MB; where jobs come one at a time, with their workers, it would only be in the way.
-    keeps_spare: bool = False
     #: Coordinates a job until it has ended, or is told to stop; None where workers do not. Tells
     #: of trouble in words.
     coordinate: Callable[[str, threading.Event, Callable[[str], None]], None] | None = None

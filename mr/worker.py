@@ -1,8 +1,7 @@
 """A worker: lease, run, commit, acknowledge, with a heartbeat.
 
-One worker holds one message at a time and has one child process that runs user code; while it is
-idle on a cluster, another one is ready for the next job. The parent never loads the analysis: it
-keeps the lease alive while the child makes progress, and commits.
+One worker holds one message at a time and has one child process that runs user code. The parent
+never loads the analysis: it keeps the lease alive while the child makes progress, and commits.
 """
 
 import shutil
@@ -83,8 +82,6 @@ class Worker:
         self._on_progress = on_progress
         self._stop = threading.Event()
         self._child: Child | None = None
-        #: A process that is ready, and has run nobody's code yet.
-        self._spare: Child | None = None
         self._specs: dict[str, JobSpec] = {}
         self._submitted: list[SubmittedJob] = []
         #: Tasks in a row that could not be run here, and when each trouble was last told.
@@ -102,11 +99,6 @@ class Worker:
         return None if self._child is None else self._child.pid
 
     @property
-    def spare_pid(self) -> int | None:
-        """The process that is ready for the next job, if there is one."""
-        return None if self._spare is None else self._spare.pid
-
-    @property
     def is_idle(self) -> bool:
         """Whether it neither runs an attempt nor coordinates a job."""
         return self.running is None and not any(one.is_alive() for one in self._submitted)
@@ -121,7 +113,6 @@ class Worker:
         """Serve the queue until `stop` is called."""
         failed = 0
         try:
-            self._have_spare()
             while not self._stop.is_set():
                 try:
                     self._look()
@@ -133,18 +124,15 @@ class Worker:
                     self._stop.wait(min(MOST_REST_S, self._with.backoff_s * failed))
         finally:
             self._end_child()
-            if self._spare is not None:
-                self._spare.kill()
             for one in self._submitted:
                 one.stop()
             for one in self._submitted:
                 one.join()
 
     def _look(self) -> None:
-        messages = self._with.tasks.receive(wait_s=self._with.poll_s, lease_s=self._with.lease_s)
-        if not messages:
-            self._have_spare()
-        for message in messages:
+        for message in self._with.tasks.receive(
+            wait_s=self._with.poll_s, lease_s=self._with.lease_s
+        ):
             self._serve(message)
             if not self._unable:
                 self.active = self._with.clock()
@@ -431,28 +419,8 @@ class Worker:
         child = self._child
         if child is None or (child.python, child.job) != (python, job) or not child.alive():
             self._end_child()
-            child = self._child = self._taken_spare(python) or self._new_child(python)
-            child.job = job
+            child = self._child = Child(python, job, listens=self._with.log is not None)
         return child
-
-    def _new_child(self, python: Path) -> Child:
-        return Child(self._with.store.url, python, listens=self._with.log is not None)
-
-    def _have_spare(self) -> None:
-        """While there is nothing to do, start the process that the next job will need.
-
-        To start Python, to load boto3 and to make a client takes most of the first second of a job.
-        """
-        if self._with.keeps_spare and (self._spare is None or not self._spare.alive()):
-            with suppress(OSError):  # no processes or memory left now: the next task will tell
-                self._spare = self._new_child(Path(sys.executable))
-
-    def _taken_spare(self, python: Path) -> Child | None:
-        spare = self._spare
-        if spare is None or spare.python != python:
-            return None
-        self._spare = None
-        return spare if spare.alive() else None
 
     def _end_child(self) -> None:
         if self._child is not None:

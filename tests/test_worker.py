@@ -577,43 +577,6 @@ def test_each_job_has_a_process_of_its_own(jobs, tree, tmp_path):
     assert pids[0] == pids[1] != pids[2]
 
 
-def test_an_idle_worker_has_a_process_ready(jobs, tree, tmp_path):
-    """It serves the next job only, and a new one comes once there is nothing to do again."""
-    first, second, tasks = plan(jobs, tree), plan(jobs, tree), MemoryQueue()
-    surroundings = around(jobs, tasks, MemoryQueue(), tmp_path, keeps_spare=True)
-    worker = Worker(surroundings, "w")
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    deadline = time.monotonic() + COMMAND_TIMEOUT_S / 2
-
-    def until(is_so):
-        while not is_so():
-            assert time.monotonic() < deadline, "it never came"
-            time.sleep(0.01)
-
-    spares, served = [], []
-    try:
-        for spec in (first, second):
-            until(lambda: worker.spare_pid not in (None, *spares))
-            spares.append(worker.spare_pid)
-            task = map_tasks(jobs, spec)[0]
-            tasks.send([task.encode()])
-            until(lambda task=task, spec=spec: task.id in committed_tasks(jobs, spec.job))
-            served.append(worker.child_pid)
-        until(lambda: worker.spare_pid not in (None, *spares))
-        os.kill(dead := worker.spare_pid, signal.SIGKILL)
-        until(lambda: worker.spare_pid not in (None, dead))
-        last = [worker.child_pid, worker.spare_pid]
-    finally:
-        worker.stop()
-        thread.join()
-
-    assert served == spares
-    for pid in last:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-
-
 def test_what_the_analysis_started_ends_with_its_process(jobs, tree, tmp_path):
     """A hanging process is ended with its own children."""
     marker = tmp_path / "pid"

@@ -82,10 +82,6 @@ class S3Store(Store):
     def _s3(self) -> Any:
         return client("s3")
 
-    def get_ready(self) -> None:
-        """See `Store.get_ready`: a client takes a tenth of a second of processor time to make."""
-        client("s3")
-
     # Listing.
 
     def list(self, prefix: str = "") -> Iterator[Entry]:

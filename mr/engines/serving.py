@@ -96,7 +96,6 @@ def serve(
             poll_s=POLL_S,
             platform=this_platform(None),
             log=log,
-            keeps_spare=True,
             coordinate=lambda job, stop, tell: coordinate_here(store, queue, job, stop, tell),
         )
         workers = [Worker(surroundings, f"{name}-{n}") for n in range(1, service.processes + 1)]

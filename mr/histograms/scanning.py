@@ -196,7 +196,7 @@ class ScannedGathering:
         paths, path_of = np.unique(row_keys >> layout.PATH_SHIFT, return_inverse=True)
         return _Rows(
             starts,
-            row_keys & layout.MOST_BUCKETS,
+            row_keys & layout.BUCKETS_MASK,
             [self._measure(name) for name in measures.tolist()],
             measure_of,
             [self._path(name) for name in paths.tolist()],

@@ -12,6 +12,7 @@ Python or numba: loading it takes some 40 ms (importing numba alone would take 3
 import ctypes
 import fcntl
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -79,12 +80,13 @@ def load(folder: Path | None = None) -> Functions | None:
     """
     if os.environ.get(SWITCH) == "0":
         return None
-    try:
+    # Whatever is wrong with this machine's LLVM, the plain code does all of it.
+    with suppress(Exception):
         import llvmlite.binding as llvm
-    except ImportError:
-        return None
-    code = _read(object_path(folder))
-    return None if code is None else _linked(llvm, code)
+
+        code = _read(object_path(folder))
+        return None if code is None else _linked(llvm, code)
+    return None
 
 
 def object_path(folder: Path | None = None) -> Path:
@@ -96,9 +98,14 @@ def object_path(folder: Path | None = None) -> Path:
     for name in _SOURCES:
         digest.update(Path(__file__).with_name(name).read_bytes())
     features = llvm.get_host_cpu_features().flatten()
-    for fact in (llvmlite.__version__, platform.machine(), llvm.get_host_cpu_name(), features):
+    numba = importlib.metadata.version("numba")
+    versions = numba, llvmlite.__version__, platform.machine()
+    for fact in (*versions, llvm.get_host_cpu_name(), features):
         digest.update(b"\0" + fact.encode())
-    return (folder or cache_folder() / "kernel") / f"{digest.hexdigest()[:32]}.o"
+    folder = folder or cache_folder() / "kernel"
+    if not folder.is_absolute():  # without a home: whose folder it is, nobody knows
+        raise FileNotFoundError(f"no place to keep compiled code: {folder} is not absolute")
+    return folder / f"{digest.hexdigest()[:32]}.o"
 
 
 def _read(path: Path) -> bytes | None:
@@ -148,7 +155,7 @@ def build(folder: Path | None = None, *, timeout_seconds: float = 300) -> bool:
     Where it cannot be built nothing is said, since the plain code does all that it would do;
     `python -m mr.kernel.building` shows the reason.
     """
-    with suppress(ImportError, OSError, subprocess.SubprocessError):
+    with suppress(Exception):
         if _is_to_build(folder):
             subprocess.run(_command(folder), **_QUIETLY, timeout=timeout_seconds, check=False)
         return _read(object_path(folder)) is not None
@@ -172,13 +179,12 @@ def building(*, after_seconds: float) -> Iterator[None]:
 
 
 def _begin() -> None:
-    with suppress(ImportError, OSError):
+    with suppress(Exception):
         if _is_to_build(None):
             subprocess.Popen(_command(None), **_QUIETLY, start_new_session=True)
 
 
-#: How the process runs that builds. Python looks for modules in its folder first, so that is none
-#: of the person's.
+#: How the process runs that builds: not in the person's folder, which may hold modules of any name.
 _QUIETLY: dict[str, Any] = {
     "cwd": Path(__file__).parents[2],
     "stdin": subprocess.DEVNULL,
@@ -199,7 +205,7 @@ def _is_to_build(folder: Path | None) -> bool:
 
 def _command(folder: Path | None) -> list[str]:
     folders = [] if folder is None else [str(folder.absolute())]
-    return [sys.executable, "-m", "mr.kernel.building", *folders]
+    return [sys.executable, "-P", "-m", "mr.kernel.building", *folders]
 
 
 def build_here(folder: Path | None) -> None:
@@ -232,8 +238,10 @@ def write_object(path: Path) -> None:
     code = _compiled()
     unfinished = path.with_name(f"{path.name}-{os.getpid()}")
     try:
-        unfinished.write_bytes(hashlib.sha256(code).digest() + code)
-        unfinished.chmod(0o600)
+        # Ours from the start: who had it open could write to it for ever.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with open(os.open(unfinished, flags, 0o600), "wb") as file:
+            file.write(hashlib.sha256(code).digest() + code)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

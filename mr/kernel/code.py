@@ -37,6 +37,7 @@ from mr.kernel.layout import (
     LINES,
     MOST_BUCKETS,
     MOST_DECIMALS,
+    MOST_PROBES,
     NAME_BEGIN,
     NAME_END,
     NAME_HASH,
@@ -588,8 +589,12 @@ def name_of(text, begin, end, prefix, used, names, slots, arena):
     slot = hashed & mask
     signed = np.int64(hashed)
     length = end - begin
+    probes = 0
     while slots[slot] >= 0:
         name = np.int64(slots[slot])
+        probes += 1
+        if probes > MOST_PROBES:
+            return FULL
         if (
             names[name, NAME_HASH] == signed
             and names[name, NAME_PREFIX] == prefix
@@ -798,7 +803,7 @@ def scan_numbers(text, place, size, powers, entries, first):
         if found != COMMA:
             return UNSURE, index, written
         place = skip_spaces(text, place + 1)
-    if index <= STATISTICS or index > MOST_BUCKETS:
+    if index <= STATISTICS or index - STATISTICS > MOST_BUCKETS:
         return UNSURE, index, written
     for entry in range(first, written):
         if entries[entry, 0] < index - STATISTICS:
@@ -887,7 +892,7 @@ def scan_simple(
 ):  # fmt: skip
     """The members of an object of simple measures. Gives (place, measures).
 
-    It calls itself for an object inside; that one's objects are only skipped.
+    An object inside is scanned likewise; that one's own objects are only skipped.
     """
     place = skip_spaces(text, place + 1)
     if byte(text, place) == CLOSE_OBJECT:

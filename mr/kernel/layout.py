@@ -59,7 +59,9 @@ ROW_COUNTS = ROW_SUMS + STATISTICS * SUM_WORDS
 KIND_INT, KIND_FLOAT, KIND_BITS = 1, 2, 2
 # A key holds the numbers of path and name, and how many buckets.
 PATH_SHIFT, NAME_SHIFT = 40, 20
-MOST_BUCKETS = 2**NAME_SHIFT - 1
+BUCKETS_MASK = 2**NAME_SHIFT - 1
+#: A histogram of more buckets is refused, as one that does not fit into a sheet.
+MOST_BUCKETS = 10_000
 # Spilled, a sum is six limbs of 32 bits, of which the highest is signed.
 LIMBS, LIMB_BITS = 6, 32
 
@@ -79,10 +81,13 @@ TOKENS = 8
 #: Lower bounds of a simple measure's buckets.
 SIMPLE_BUCKETS = 50
 
-#: A count beyond this is refused, and a statistic from 2**64 on, so that a row has room for those
-#: of MOST_RECORDS records.
-LARGEST_COUNT = 2**40
-MOST_RECORDS = 2**22
+#: A count beyond this is refused, and a statistic from 2**64 on, so that what MOST_RECORDS records
+#: add up to in a row fits into a sheet: counts below 2**40, sums below 2**94.
+LARGEST_COUNT = 2**24
+MOST_RECORDS = 2**15
+#: Places of a hash table that are looked at for one name. Names that were chosen to fall together
+#: would make each look for one walk past all others.
+MOST_PROBES = 64
 
 #: Digits after the point that a float may have.
 MOST_DECIMALS = 27
