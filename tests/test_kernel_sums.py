@@ -30,6 +30,7 @@ from mr.exact import exact_partial
 from mr.histograms.extraction import histograms, simple_histogram, simple_measures
 from mr.histograms.merging import Sums, sums_of
 from mr.kernel import layout
+from mr.kernel.layout import LARGEST_COUNT
 from mr.validity import check_line, find_members, parse_plain
 
 # --- numbers ---
@@ -174,7 +175,20 @@ def assert_lines_told(text: bytes, lines: list[bytes], gathered: Gathered) -> li
 COMMAS = st.sampled_from([", ", ", ", ",", " , ", ",  "])
 COLONS = st.sampled_from([": ", ": ", ":", " : "])
 COUNTS = st.sampled_from(
-    ["0", "0", "0", "1", "7", "12", "6090", "-1", "-0", str(2**40), str(-(2**40)), "9" * 12]
+    [
+        "0",
+        "0",
+        "0",
+        "1",
+        "7",
+        "12",
+        "6090",
+        "-1",
+        "-0",
+        str(LARGEST_COUNT),
+        str(-LARGEST_COUNT),
+        "9" * 7,
+    ]
 )
 STATISTICS = (
     st.sampled_from(["-1", "-1", "0", "0.0", "-0", "-0.0", "-1.0", "-1.000", "1", "-2", "0.000"])
@@ -193,7 +207,9 @@ STATISTICS = (
 )
 #: Numbers that it may refuse, and what is none.
 ODD_NUMBERS = (
-    st.sampled_from([str(2**40 + 1), "9" * 18, "9" * 19, "9" * 40, "1.0", "0.5", "1e3", "1E3"])
+    st.sampled_from(
+        [str(LARGEST_COUNT + 1), "9" * 18, "9" * 19, "9" * 40, "1.0", "0.5", "1e3", "1E3"]
+    )
     | st.sampled_from(
         ["01", "-0.0", "0.0", "null", "[]", "true", '"1"', "{}", "-", "1.", "NaN", ""]
     )
@@ -327,7 +343,15 @@ def record(section: str, members: str) -> bytes:
         record("histograms", '"a b":[1,1,1,1,1,1]'),
         *(
             record("histograms", f'"A":[{count},1,1,1,1,1]')
-            for count in ("1.5", "1.0", "0.0", "-0.0", "1e3", str(2**40 + 1), str(-(2**40) - 1))
+            for count in (
+                "1.5",
+                "1.0",
+                "0.0",
+                "-0.0",
+                "1e3",
+                str(LARGEST_COUNT + 1),
+                str(-LARGEST_COUNT - 1),
+            )
         ),
         *(
             record("histograms", f'"A":[1,{number},1,1,1,1]')
@@ -373,7 +397,7 @@ def test_what_it_refuses(compiled, line):
         b'id\t{ "info" : { } , "histograms" : { } , "simpleMeasurements" : { } }',
         b'id\t{"info":{"OS":1,"version":null,"arch":true,"revision":1e5}}',
         b'id\t{"x":1,"x":2,"info":{"y":1,"y":2}}',
-        record("histograms", f'"A":[{2**40},{"9" * 18},{"-" + "9" * 18},0.0,-0.0,-1.0]'),
+        record("histograms", f'"A":[{LARGEST_COUNT},{"9" * 18},{"-" + "9" * 18},0.0,-0.0,-1.0]'),
         record("histograms", '"A":[-0,-0,-0,-0,-0,-0]'),
         record("histograms", f'"A":[1,1,1,1,1,1.{"0" * 18}]'),
         record("histograms", f'"A":[1,1,1,1,1,0.{"0" * 27}]'),
@@ -409,7 +433,9 @@ def test_sums_of_many_numbers_carry_and_borrow(compiled, seed):
 
     lines = []
     for _ in range(150):
-        numbers = ", ".join([str(rng.randrange(-(2**40), 2**40)), *(number() for _ in range(5))])
+        numbers = ", ".join(
+            [str(rng.randrange(-LARGEST_COUNT, LARGEST_COUNT)), *(number() for _ in range(5))]
+        )
         lines.append(record("histograms", f'"A": [{numbers}]'))
     text = joined(lines)
     assert assert_adds_up(text, gather(compiled, text)) == len(lines)

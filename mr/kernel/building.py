@@ -102,10 +102,11 @@ def object_path(folder: Path | None = None) -> Path:
     versions = numba, llvmlite.__version__, platform.machine()
     for fact in (*versions, llvm.get_host_cpu_name(), features):
         digest.update(b"\0" + fact.encode())
-    folder = folder or cache_folder() / "kernel"
-    if not folder.is_absolute():  # without a home: whose folder it is, nobody knows
-        raise FileNotFoundError(f"no place to keep compiled code: {folder} is not absolute")
-    return folder / f"{digest.hexdigest()[:32]}.o"
+    if folder is None:
+        folder = cache_folder() / "kernel"
+        if not folder.is_absolute():  # without a home: whose folder it is, nobody knows
+            raise FileNotFoundError(f"no place to keep compiled code: {folder} is not absolute")
+    return folder.absolute() / f"{digest.hexdigest()[:32]}.o"
 
 
 def _read(path: Path) -> bytes | None:
