@@ -15,6 +15,7 @@ from published import content
 
 from mr.kernel import building, ready
 from mr.kernel.building import SWITCH, build, build_here, load, object_path, write_object
+from mr.kernel.layout import LARGEST_COUNT
 from mr.kernel.ready import LEAST_BYTES, Ready
 
 
@@ -311,6 +312,36 @@ def test_a_job_gives_the_same_with_it_and_without(cache, command, environment, d
         answers.append((answer.rows, {name: facts[name] for name in facts if "bad" in name}))
     assert answers[0] == answers[1]
     assert answers[0][0]
+
+
+def test_what_does_not_fit_into_a_sheet_is_published_all_the_same(
+    cache, command, environment, tmp_path
+):
+    """A record of garbage, or many of them, end no job: the counts are added up exactly."""
+
+    def line(name, *counts):
+        numbers = ",".join(map(str, (*counts, 5, 1.5, 2.5, -1, -1)))
+        info = '{"OS":"a","version":"1","arch":"x","revision":"r"}'
+        return f'id\t{{"info":{info},"histograms":{{"{name}":[{numbers}]}}}}'.encode()
+
+    lines = [
+        *(line("GC_MS", count, 0, 0) for count in (2**40, 2**39 + 1, 2**39 + 1, LARGEST_COUNT)),
+        *[line("CYCLE_COLLECTOR", LARGEST_COUNT, 0, -LARGEST_COUNT)] * 300,
+        *(line("A11Y_CONSUMERS", *[1] * buckets) for buckets in (9_999, 10_000, 10_001)),
+    ]
+    name = "idle_daily/Firefox/nightly/22.0a1/20130101000000.20130102.v2.log.a"
+    block = tmp_path / "blocks" / name
+    block.parent.mkdir(parents=True)
+    block.write_bytes(joined(lines))
+    folders = []
+    for switch in ("0", "1"):
+        environment[SWITCH] = switch
+        folders.append(tmp_path / switch)
+        answer = command("run", "histograms", tmp_path / "blocks", "-o", folders[-1], "--quiet")
+        assert answer.code == 0, answer.err
+    plain, compiled = map(content, folders)
+    assert plain == compiled
+    assert any(str(2**41 + 2 + LARGEST_COUNT) in text.decode() for text in plain.values())
 
 
 def test_histograms_are_published_the_same_with_it_and_without(
