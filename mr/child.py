@@ -7,7 +7,6 @@ prints goes to standard error. When standard input ends, the parent is gone and 
 
 import contextlib
 import errno
-import gc
 import os
 import queue
 import signal
@@ -191,9 +190,6 @@ def main() -> None:
     # These reach the whole terminal or process group; the parent decides what becomes of us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Millions of keys and values hold nothing that the collector could free, but to look at them as
-    # often as it does by default takes 7 % of a job's time.
-    gc.set_threshold(20_000, 20, 20)
     replies = _Replies(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     # In whole lines, whatever the environment says: others write to the same place, and what was
