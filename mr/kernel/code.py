@@ -427,6 +427,45 @@ def skip_value(text, place, size, depth, stack):
             depth -= 1
 
 
+# --- members of objects whose names matter ---
+
+
+@register_jitable
+def into_object(text, place):
+    """From an object's brace to the quote of its first name, or to its closing brace; or UNSURE."""
+    place = skip_spaces(text, place + 1)
+    found = byte(text, place)
+    return place if found == QUOTE or found == CLOSE_OBJECT else UNSURE
+
+
+@register_jitable
+def name_and_value(text, place):
+    """From the quote of a name: where the name ends, and where the value begins; or UNSURE, twice.
+
+    A name with escapes is not sure.
+    """
+    end = skip_name(text, place + 1)
+    if end < 0:
+        return UNSURE, UNSURE
+    value = skip_spaces(text, end + 1)
+    if byte(text, value) != COLON:
+        return UNSURE, UNSURE
+    return end, skip_spaces(text, value + 1)
+
+
+@register_jitable
+def after_member(text, place):
+    """From behind a value to the quote of the next name, or to the closing brace; or UNSURE."""
+    place = skip_spaces(text, place)
+    found = byte(text, place)
+    if found == CLOSE_OBJECT:
+        return place
+    if found != COMMA:
+        return UNSURE
+    place = skip_spaces(text, place + 1)
+    return place if byte(text, place) == QUOTE else UNSURE
+
+
 # --- skimming: which lines are surely good, and where the members of their objects stand ---
 
 
@@ -437,35 +476,24 @@ def skim_members(text, place, size, stack, members, written):
     The object is followed by a newline.
     """
     first = written
-    place = skip_spaces(text, place + 1)
-    if byte(text, place) == CLOSE_OBJECT:
-        return 0 if byte(text, place + 1) == NEWLINE else UNSURE
-    while True:
-        if byte(text, place) != QUOTE:
-            return UNSURE
+    place = into_object(text, place)
+    while place >= 0 and byte(text, place) == QUOTE:
         if written == len(members):
             return FULL
         members[written, NAME_BEGIN] = place + 1
-        place = skip_name(text, place + 1)
+        end, value = name_and_value(text, place)
+        if end < 0:
+            return UNSURE
+        place = skip_value(text, value, size, 1, stack)
         if place < 0:
             return UNSURE
-        members[written, NAME_END] = place
-        place = skip_spaces(text, place + 1)
-        if byte(text, place) != COLON:
-            return UNSURE
-        place = skip_spaces(text, place + 1)
-        members[written, VALUE_BEGIN] = place
-        place = skip_value(text, place, size, 1, stack)
-        if place < 0:
-            return UNSURE
+        members[written, NAME_END] = end
+        members[written, VALUE_BEGIN] = value
         members[written, VALUE_END] = place
         written += 1
-        place = skip_spaces(text, place)
-        if byte(text, place) == CLOSE_OBJECT:
-            return written - first if byte(text, place + 1) == NEWLINE else UNSURE
-        if byte(text, place) != COMMA:
-            return UNSURE
-        place = skip_spaces(text, place + 1)
+        place = after_member(text, place)
+    is_whole = place >= 0 and byte(text, place + 1) == NEWLINE
+    return written - first if is_whole else UNSURE
 
 
 @register_jitable
@@ -820,21 +848,11 @@ def scan_histograms(
     """The object of histograms. Gives (place, histograms); the place may be UNSURE or FULL."""
     histograms = 0
     written = 0
-    place = skip_spaces(text, place + 1)
-    if byte(text, place) == CLOSE_OBJECT:
-        return place + 1, histograms
-    while True:
-        if byte(text, place) != QUOTE or histograms == len(pending):
-            return UNSURE, histograms
+    place = into_object(text, place)
+    while place >= 0 and byte(text, place) == QUOTE:
         begin = place + 1
-        end = skip_name(text, begin)
-        if end < 0:
-            return UNSURE, histograms
-        place = skip_spaces(text, end + 1)
-        if byte(text, place) != COLON:
-            return UNSURE, histograms
-        place = skip_spaces(text, place + 1)
-        if byte(text, place) != OPEN_ARRAY:
+        end, place = name_and_value(text, place)
+        if end < 0 or byte(text, place) != OPEN_ARRAY or histograms == len(pending):
             return UNSURE, histograms
         name = name_of(text, begin, end, HISTOGRAM << KIND_SHIFT, used, names, slots, arena)
         if name < 0:
@@ -853,12 +871,8 @@ def scan_histograms(
         pending[histograms, 2] = first
         pending[histograms, 3] = written
         histograms += 1
-        place = skip_spaces(text, place)
-        if byte(text, place) == CLOSE_OBJECT:
-            return place + 1, histograms
-        if byte(text, place) != COMMA:
-            return UNSURE, histograms
-        place = skip_spaces(text, place + 1)
+        place = after_member(text, place)
+    return place + 1 if place >= 0 else UNSURE, histograms
 
 
 @register_jitable
@@ -894,21 +908,13 @@ def scan_simple(
 
     An object inside is scanned likewise; that one's own objects are only skipped.
     """
-    place = skip_spaces(text, place + 1)
-    if byte(text, place) == CLOSE_OBJECT:
-        return place + 1, measures
     outer = -1
-    while True:
-        if byte(text, place) != QUOTE:
-            return UNSURE, measures
+    place = into_object(text, place)
+    while place >= 0 and byte(text, place) == QUOTE:
         begin = place + 1
-        end = skip_name(text, begin)
+        end, place = name_and_value(text, place)
         if end < 0:
             return UNSURE, measures
-        place = skip_spaces(text, end + 1)
-        if byte(text, place) != COLON:
-            return UNSURE, measures
-        place = skip_spaces(text, place + 1)
         name = name_of(text, begin, end, prefix, used, names, slots, arena)
         if name < 0:
             return FULL, measures
@@ -916,14 +922,14 @@ def scan_simple(
             return UNSURE, measures
         names[name, NAME_STAMP] = used[SERIAL]
         if outer < 0 and byte(text, place) == OPEN_OBJECT:
-            inside = skip_spaces(text, place + 1)
-            if byte(text, inside) == CLOSE_OBJECT:
-                place = inside + 1
-            else:
+            place = into_object(text, place)
+            if place < 0:
+                return UNSURE, measures
+            if byte(text, place) == QUOTE:
                 outer = name
                 prefix = (INNER << KIND_SHIFT) | name
-                place = inside
                 continue
+            place += 1
         else:
             before = measures
             place, measures = scan_measure(
@@ -934,16 +940,12 @@ def scan_simple(
             is_bad = not names[name, IS_PLAIN] or (outer >= 0 and not names[outer, IS_PLAIN])
             if measures > before and is_bad:
                 return UNSURE, measures
-        place = skip_spaces(text, place)
-        if outer >= 0 and byte(text, place) == CLOSE_OBJECT:
+        place = after_member(text, place)
+        if outer >= 0 and place >= 0 and byte(text, place) == CLOSE_OBJECT:
             outer = -1
             prefix = SIMPLE << KIND_SHIFT
-            place = skip_spaces(text, place + 1)
-        if byte(text, place) == CLOSE_OBJECT:
-            return place + 1, measures
-        if byte(text, place) != COMMA:
-            return UNSURE, measures
-        place = skip_spaces(text, place + 1)
+            place = after_member(text, place + 1)
+    return place + 1 if place >= 0 else UNSURE, measures
 
 
 @register_jitable
@@ -951,22 +953,13 @@ def scan_info(text, place, size, stack, tokens):
     """The info object: writes begin and end of the values that make the path, 0 for none."""
     for at in range(len(tokens)):
         tokens[at] = 0
-    place = skip_spaces(text, place + 1)
-    if byte(text, place) == CLOSE_OBJECT:
-        return place + 1
-    while True:
-        if byte(text, place) != QUOTE:
-            return UNSURE
+    place = into_object(text, place)
+    while place >= 0 and byte(text, place) == QUOTE:
         begin = place + 1
-        end = skip_name(text, begin)
+        end, value = name_and_value(text, place)
         if end < 0:
             return UNSURE
-        place = skip_spaces(text, end + 1)
-        if byte(text, place) != COLON:
-            return UNSURE
-        place = skip_spaces(text, place + 1)
-        value = place
-        place = skip_value(text, place, size, 2, stack)
+        place = skip_value(text, value, size, 2, stack)
         if place < 0:
             return UNSURE
         chosen = -1
@@ -984,12 +977,8 @@ def scan_info(text, place, size, stack, tokens):
                 return UNSURE
             tokens[chosen] = value
             tokens[chosen + 1] = place
-        place = skip_spaces(text, place)
-        if byte(text, place) == CLOSE_OBJECT:
-            return place + 1
-        if byte(text, place) != COMMA:
-            return UNSURE
-        place = skip_spaces(text, place + 1)
+        place = after_member(text, place)
+    return place + 1 if place >= 0 else UNSURE
 
 
 @register_jitable
@@ -1071,18 +1060,12 @@ def gather_record(
     used[SERIAL] += 1
     histograms = measures = 0
     has_info = has_histograms = has_simple = False
-    place = skip_spaces(text, place + 1)
-    while True:
-        if byte(text, place) != QUOTE:
-            return UNSURE
+    place = into_object(text, place)
+    while place >= 0 and byte(text, place) == QUOTE:
         begin = place + 1
-        end = skip_name(text, begin)
+        end, place = name_and_value(text, place)
         if end < 0:
             return UNSURE
-        place = skip_spaces(text, end + 1)
-        if byte(text, place) != COLON:
-            return UNSURE
-        place = skip_spaces(text, place + 1)
         is_object = byte(text, place) == OPEN_OBJECT
         if is_named(text, begin, end, b"histograms"):
             if has_histograms or not is_object:
@@ -1108,13 +1091,8 @@ def gather_record(
             place = skip_value(text, place, size, 1, stack)
         if place < 0:
             return place
-        place = skip_spaces(text, place)
-        if byte(text, place) == CLOSE_OBJECT:
-            break
-        if byte(text, place) != COMMA:
-            return UNSURE
-        place = skip_spaces(text, place + 1)
-    if not has_info or byte(text, place + 1) != NEWLINE:
+        place = after_member(text, place)
+    if place < 0 or not has_info or byte(text, place + 1) != NEWLINE:
         return UNSURE
     path = path_of(text, tokens, block, used, names, slots, arena)
     if path < 0 or not has_room(histograms, measures, pending, used, cells, rows):
