@@ -133,33 +133,20 @@ class Checked:
     def __init__(self) -> None:
         from numba import njit
 
-        from mr.kernel import code
+        from mr.kernel.gather import gather
+        from mr.kernel.numbers import double_bits
+        from mr.kernel.rows import spill
+        from mr.kernel.skim import skim
 
-        @njit(error_model="numpy")
-        def skim(text, size, lines, members, stack, cursor):
-            code.skim(text, size, lines, members, stack, cursor)
+        compiled = njit(error_model="numpy")
 
-        @njit(error_model="numpy")
-        def gather(
-            text, size, block, cursor, refused, stack, tokens, powers, bounds, pending, entries,
-            simple, used, names, slots, arena, cells, rows, row_slots,
-        ):  # fmt: skip
-            code.gather(
-                text, size, block, cursor, refused, stack, tokens, powers, bounds, pending,
-                entries, simple, used, names, slots, arena, cells, rows, row_slots,
-            )  # fmt: skip
-
-        @njit(error_model="numpy")
+        @compiled
         def doubles(mantissas, decimals, powers, found):
             for at in range(len(found)):
-                found[at] = code.double_bits(mantissas[at], decimals[at], powers)
+                found[at] = double_bits(mantissas[at], decimals[at], powers)
 
-        @njit(error_model="numpy")
-        def spill(cells, starts, buckets, rows, columns, numbers, kinds):
-            return code.spill(cells, starts, buckets, rows, columns, numbers, kinds)
-
-        self._skim, self._gather, self._doubles = skim, gather, doubles
-        self._spill = spill
+        self._skim, self._gather, self._spill = map(compiled, (skim, gather, spill))
+        self._doubles = doubles
 
     def skim(self, text: bytes, lines: Any, members: Any, stack: Any, cursor: Any) -> None:
         self._skim(np.frombuffer(text, np.uint8), len(text), lines, members, stack, cursor)

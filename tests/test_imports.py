@@ -66,7 +66,11 @@ ORDER = [
     # decode, map, shuffle, reduce, merge
     "mr.kernel",
     "mr.kernel.layout",
-    "mr.kernel.code",
+    "mr.kernel.tokens",
+    "mr.kernel.skim",
+    "mr.kernel.numbers",
+    "mr.kernel.rows",
+    "mr.kernel.gather",
     "mr.kernel.building",
     "mr.kernel.ready",
     "mr.codecs",

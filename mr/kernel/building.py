@@ -29,7 +29,7 @@ from mr.kernel import layout
 from mr.scratch import cache_folder
 
 #: What the object code is made of.
-_SOURCES = ("code.py", "layout.py", "building.py")
+_SOURCES = ("tokens", "skim", "numbers", "rows", "gather", "layout", "building")
 _DIGEST_BYTES = 32
 #: The names of the compiled functions in the object code, and what they may call beside each other.
 SKIM, GATHER, SPILL = "mr_skim", "mr_gather", "mr_spill"
@@ -61,7 +61,7 @@ SWITCH = "MR_TELEMETRY_COMPILED"
 
 @dataclass(frozen=True)
 class Functions:
-    """The compiled functions as ctypes calls them; the arguments are those in `code`."""
+    """The compiled functions as ctypes calls them; the arguments are those of the same names."""
 
     skim: Any
     gather: Any
@@ -96,7 +96,7 @@ def object_path(folder: Path | None = None) -> Path:
 
     digest = hashlib.sha256()
     for name in _SOURCES:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     features = llvm.get_host_cpu_features().flatten()
     numba = importlib.metadata.version("numba")
     versions = numba, llvmlite.__version__, platform.machine()
@@ -285,14 +285,16 @@ def _entries() -> dict[str, Any]:
     """The functions as C calls them, over pointers, still in LLVM's language."""
     from numba import carray, cfunc, types
 
-    from mr.kernel import code
+    from mr.kernel import gather as gathering
+    from mr.kernel import rows as tables
+    from mr.kernel import skim as skimming
 
     line_columns, member_columns = layout.LINE_COLUMNS, layout.MEMBER_COLUMNS
     cursor_columns, depth = layout.CURSOR_COLUMNS, layout.DEPTH
     shapes = tuple(shape for shape, _ in GATHER_ARRAYS.values())
 
     def skim(text, size, lines, most_lines, members, most_members, stack, cursor):
-        code.skim(
+        skimming.skim(
             carray(text, (size,)),
             size,
             carray(lines, (most_lines, line_columns)),
@@ -305,7 +307,7 @@ def _entries() -> dict[str, Any]:
         text, size, block, cursor, refused, stack, tokens, powers, bounds, pending, entries,
         simple, used, names, slots, arena, cells, rows, row_slots,
     ):  # fmt: skip
-        code.gather(
+        gathering.gather(
             carray(text, (size,)), size, block,
             carray(cursor, shapes[0]), carray(refused, shapes[1]), carray(stack, shapes[2]),
             carray(tokens, shapes[3]), carray(powers, shapes[4]), carray(bounds, shapes[5]),
@@ -316,7 +318,7 @@ def _entries() -> dict[str, Any]:
         )  # fmt: skip
 
     def spill(cells, words, starts, buckets, most_rows, rows, columns, numbers, most, kinds):
-        return code.spill(
+        return tables.spill(
             carray(cells, (words,)),
             carray(starts, (most_rows,)),
             carray(buckets, (most_rows,)),

@@ -15,8 +15,8 @@ DEPTH = 512
 # members, and how many it has: UNSURE where the plain code must look at the line.
 LINE_COLUMNS = 5
 LINE_BEGIN, LINE_JSON, LINE_END, LINE_MEMBER, LINE_MEMBERS = range(LINE_COLUMNS)
-#: What stands for "not sure".
-UNSURE = -1
+#: What stands for "not sure", and for "a table is full".
+UNSURE, FULL = -1, -2
 
 # A member of a record's outermost object: its name without the quotes, its value.
 MEMBER_COLUMNS = 4

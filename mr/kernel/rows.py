@@ -1,0 +1,272 @@
+"""Tables: names, and the rows that things are added up in; rows as what of them is not 0."""
+
+import numpy as np
+from numba.extending import register_jitable
+
+from mr.kernel.layout import (
+    FRACTION_BITS,
+    FULL,
+    KIND_BITS,
+    KIND_FLOAT,
+    KIND_INT,
+    KIND_SHIFT,
+    LIMB_BITS,
+    LIMBS,
+    MOST_PROBES,
+    NAME_HASH,
+    NAME_LENGTH,
+    NAME_OFFSET,
+    NAME_PREFIX,
+    NAME_RECORDS,
+    NAME_SHIFT,
+    NAME_STAMP,
+    OS,
+    PATH_SHIFT,
+    ROW_COUNTS,
+    ROW_KEY,
+    ROW_KINDS,
+    ROW_SUBMISSIONS,
+    ROW_SUMS,
+    SUM_WORDS,
+    USED_ARENA,
+    USED_NAMES,
+    USED_ROWS,
+    USED_WORDS,
+)
+from mr.kernel.numbers import (
+    LEAST_EXPONENT_FIELD,
+    MANTISSA_BITS,
+)
+from mr.kernel.tokens import (
+    LETTER_A,
+    LETTER_Z,
+    MINUS,
+    POINT,
+    UNDERSCORE,
+    WORD_BYTES,
+    byte,
+    is_digit,
+    word,
+)
+
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_29, _32 = np.uint64(29), np.uint64(32)
+_LIMB_MASK = 0xFFFFFFFF
+#: The kinds of statistics that floats took part in.
+_ALL_FLOATS = 0b10_10_10_10_10
+
+
+# --- names ---
+
+
+@register_jitable
+def hash_of(text, begin, end, prefix):
+    value = np.uint64(prefix) * _HASH_FACTOR
+    place = begin
+    while place + WORD_BYTES <= end:
+        value = (value ^ word(text, place)) * _HASH_FACTOR
+        value = value ^ (value >> _29)
+        place += WORD_BYTES
+    rest = np.uint64(end - begin)
+    while place < end:
+        rest = (rest << np.uint64(8)) | np.uint64(byte(text, place))
+        place += 1
+    value = (value ^ rest) * _HASH_FACTOR
+    return value ^ (value >> _32)
+
+
+@register_jitable
+def is_same(text, begin, arena, offset, length):
+    for at in range(length):
+        if byte(text, begin + at) != byte(arena, offset + at):
+            return False
+    return True
+
+
+@register_jitable
+def name_of(text, begin, end, prefix, used, names, slots, arena):
+    """The number of a name, which is added when it is new; FULL when there is no room."""
+    hashed = hash_of(text, begin, end, prefix)
+    mask = np.uint64(len(slots) - 1)
+    slot = hashed & mask
+    signed = np.int64(hashed)
+    length = end - begin
+    probes = 0
+    while slots[slot] >= 0:
+        name = np.int64(slots[slot])
+        probes += 1
+        if probes > MOST_PROBES:
+            return FULL
+        if (
+            names[name, NAME_HASH] == signed
+            and names[name, NAME_PREFIX] == prefix
+            and names[name, NAME_LENGTH] == length
+            and is_same(text, begin, arena, names[name, NAME_OFFSET], length)
+        ):
+            return name
+        slot = (slot + np.uint64(1)) & mask
+    name = used[USED_NAMES]
+    offset = used[USED_ARENA]
+    if name == len(names) or offset + length > len(arena):
+        return FULL
+    for at in range(length):
+        arena[offset + at] = byte(text, begin + at)
+    names[name, NAME_PREFIX] = prefix
+    names[name, NAME_OFFSET] = offset
+    names[name, NAME_LENGTH] = length
+    names[name, NAME_HASH] = signed
+    names[name, NAME_STAMP] = 0
+    names[name, NAME_RECORDS] = 0 if prefix >> KIND_SHIFT >= OS else is_plain(text, begin, end)
+    slots[slot] = name
+    used[USED_NAMES] = name + 1
+    used[USED_ARENA] = offset + length
+    return name
+
+
+@register_jitable
+def is_plain(text, begin, end):
+    """Whether a measure may have this name, or part of one: A-Z a-z 0-9 _ . - only."""
+    for place in range(begin, end):
+        found = byte(text, place)
+        is_letter = (found | 0x20) >= LETTER_A and (found | 0x20) <= LETTER_Z
+        is_mark = found == UNDERSCORE or found == POINT or found == MINUS
+        if not (is_letter or is_digit(found) or is_mark):
+            return 0
+    return 1
+
+
+@register_jitable
+def is_named(text, begin, end, name):
+    if end - begin != len(name):
+        return False
+    for at in range(len(name)):
+        if byte(text, begin + at) != name[at]:
+            return False
+    return True
+
+
+# --- rows ---
+
+
+@register_jitable
+def row_of(path, name, buckets, used, cells, rows, row_slots):
+    """Where a row begins in `cells`; it is made when it is new, and there is room for it."""
+    mask = np.uint64(len(row_slots) - 1)
+    key = (path << PATH_SHIFT) | (name << NAME_SHIFT) | buckets
+    hashed = np.uint64(key) * _HASH_FACTOR
+    slot = (hashed ^ (hashed >> _32)) & mask
+    while row_slots[slot] >= 0:
+        begin = np.int64(row_slots[slot])
+        if cells[begin + ROW_KEY] == key:
+            return begin
+        slot = (slot + np.uint64(1)) & mask
+    begin = used[USED_WORDS]
+    rows[used[USED_ROWS]] = begin
+    row_slots[slot] = begin
+    used[USED_ROWS] += 1
+    used[USED_WORDS] = begin + ROW_COUNTS + buckets
+    for at in range(ROW_COUNTS + buckets):
+        cells[begin + at] = 0
+    cells[begin + ROW_KEY] = key
+    return begin
+
+
+@register_jitable
+def add_shifted(cells, total, magnitude, shift, is_negative):
+    """Add a magnitude below 2**63, shifted by less than 128 bits, to a sum of three words."""
+    at = total + (shift >> 6)
+    down = np.uint64(shift & 63)
+    value = np.uint64(magnitude)
+    low = value << down
+    high = (value >> np.uint64(1)) >> (np.uint64(63) - down)
+    old = np.uint64(cells[at])
+    if is_negative:
+        new = old - low
+        over = np.uint64(new > old)
+    else:
+        new = old + low
+        over = np.uint64(new < old)
+    cells[at] = np.int64(new)
+    high += over  # no overflow: the magnitude's highest bit is 0
+    old = np.uint64(cells[at + 1])
+    if is_negative:
+        new = old - high
+        cells[at + 1] = np.int64(new)
+        if at == total and new > old:
+            cells[at + 2] -= 1
+    else:
+        new = old + high
+        cells[at + 1] = np.int64(new)
+        if at == total and new < old:
+            cells[at + 2] += 1
+
+
+@register_jitable
+def mark(cells, row, index, kind):
+    cells[row + ROW_KINDS] |= kind << (KIND_BITS * index)
+
+
+@register_jitable
+def add_int(cells, row, index, value):
+    mark(cells, row, index, KIND_INT)
+    total = row + ROW_SUMS + SUM_WORDS * index
+    add_shifted(cells, total, abs(value), FRACTION_BITS, value < 0)
+
+
+@register_jitable
+def add_double(cells, row, index, bits):
+    mark(cells, row, index, KIND_FLOAT)
+    field = (bits >> MANTISSA_BITS) & 0x7FF
+    if field == 0:  # zero: there are no subnormal ones
+        return
+    mantissa = (bits & ((1 << MANTISSA_BITS) - 1)) | (1 << MANTISSA_BITS)
+    total = row + ROW_SUMS + SUM_WORDS * index
+    add_shifted(cells, total, mantissa, field - LEAST_EXPONENT_FIELD, bits < 0)
+
+
+# --- spilling: rows as what of them is not 0 ---
+
+
+@register_jitable
+def spill(cells, starts, buckets, rows, columns, numbers, kinds):
+    """Write the numbers of rows that are not 0, row by row; gives how many they are.
+
+    A row's columns are its submissions, its limbs, its counts; a sum that a float took part in is
+    one of floats.
+    """
+    written = 0
+    for row in range(len(starts)):
+        begin = starts[row]
+        rows[written] = row
+        columns[written] = 0
+        numbers[written] = cells[begin + ROW_SUBMISSIONS]
+        written += 1
+        kind = cells[begin + ROW_KINDS]
+        kinds[row] = kind & ~((kind & _ALL_FLOATS) >> 1)
+        column = 1
+        for at in range(begin + ROW_SUMS, begin + ROW_COUNTS):
+            if cells[at] != 0:
+                is_top = (column - 1) % LIMBS == LIMBS - 2
+                high = cells[at] >> LIMB_BITS
+                if not is_top:
+                    high &= _LIMB_MASK
+                low = cells[at] & _LIMB_MASK
+                if low != 0:
+                    rows[written] = row
+                    columns[written] = column
+                    numbers[written] = low
+                    written += 1
+                if high != 0:
+                    rows[written] = row
+                    columns[written] = column + 1
+                    numbers[written] = high
+                    written += 1
+            column += 2
+        for count in range(begin + ROW_COUNTS, begin + ROW_COUNTS + buckets[row]):
+            if cells[count] != 0:
+                rows[written] = row
+                columns[written] = column
+                numbers[written] = cells[count]
+                written += 1
+            column += 1
+    return written
