@@ -84,7 +84,7 @@ class TaskBlock:
         records = read_records(
             self._block, self._open, account, sample=self._sample, skimmer=self._skimmer()
         )
-        for record in WATCH.turns(PARSE, MAP, records, lambda record: len(record.raw)):
+        for record in WATCH.turns(records, lambda record: len(record.raw)):
             position.line = record.line
             position.moves += 1
             yield record
@@ -223,7 +223,7 @@ def map_pairs(
     """
     where = f"{type(analysis).__name__}.map"
     before = WATCH.bytes_of(MERGE)
-    for origin, item in WATCH.turns(PARSE, MAP, pairs):
+    for origin, item in WATCH.turns(pairs):
         if isinstance(item, Line):
             continue
         sink.origin = origin

@@ -1,7 +1,6 @@
 """Where a job's time went: of each worker by stage of the work, and of each task by function."""
 
 import os
-import pstats
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from mr.text import counted
 WORKERS_SHOWN, COLUMNS = 12, 4
 #: Characters of a column: seconds, and MB/s.
 SECONDS_WIDTH, RATE_WIDTH, STAGE_WIDTH = 9, 8, 11
-#: The sum of all tasks' files, in the folder that these are copied to.
-ALL = "all.pstats"
 
 
 def profile_report(commits: Iterable[Commit]) -> dict[str, Any]:
@@ -140,33 +137,30 @@ def told_profile(store: Store, spec: JobSpec, report: Mapping[str, Any], folder:
         target = folder / f"profile-{spec.job}"
         number = fetch_profiles(store, spec.job, target)
         text += (
-            f"\n\nBy function: the profiles of {counted(number, 'task')} are in {target}, "
-            f"their sum is {ALL} (`python -m pstats {target / ALL}` reads it)."
+            f"\n\nBy function: the profiles of {counted(number, 'task')} are in {target} "
+            "(`python -m pstats FILE` reads one)."
         )
     return text
 
 
 def fetch_profiles(store: Store, job: str, folder: Path) -> int:
-    """Copy the profile of each task's committed attempt to `<task>.pstats`, and add them up.
+    """Copy the profile of each task's committed attempt to `<task>.pstats`.
 
-    Returns their number. Raises StoreUnavailable when a file cannot be written.
+    They are not looked into: `marshal`, which reads them, trusts what it reads. Returns their
+    number. Raises StoreUnavailable when a file cannot be written.
     """
     prefix = layout.profiles_prefix(job)
     tasks = {entry.name[len(prefix) :].partition("/")[0] for entry in store.list(prefix)}
     # Those of attempts that did not commit stay where they are.
     done = sorted(tasks & committed_tasks(store, job))
-    paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for commit in read_commits(store, job, done):
-            paths.append(folder / f"{commit.task}.pstats")
             data = store.read(layout.profile_name(job, commit.task, commit.attempt))
-            paths[-1].write_bytes(data)
-        if paths:
-            pstats.Stats(*map(str, paths)).dump_stats(str(folder / ALL))
+            (folder / f"{commit.task}.pstats").write_bytes(data)
     except OSError as error:
         raise StoreUnavailable(
             f"{error.filename or folder}: cannot be written: {error.strerror}. The profiles are "
             f"kept with the job: `mr-telemetry fetch {job}`, in another folder, gets them."
         ) from None
-    return len(paths)
+    return len(done)

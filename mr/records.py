@@ -306,14 +306,12 @@ def _left(
     account: BlockAccount,
 ) -> Iterator[Record]:
     for line, begin, end in left:
-        try:
-            record_id, raw, parsed = parser.parse_line(chunk, begin, end)
-        except BadLine as bad:
-            account.add_bad(first + line, str(bad))
+        good = _parsed_line(chunk, first + line, begin, end, parser, account)
+        if good is None:
             continue
-        account.records += 1
-        record = Record(record_id, raw, first + line, block, parsed)
-        del parsed  # or the parser could not be used again
+        number, record_id, raw, parsed = good
+        record = Record(record_id, raw, number, block, parsed)
+        del good, parsed  # or the parser could not be used again
         yield record
         record._end_turn()
 
@@ -345,16 +343,12 @@ def _good_lines(
             begin, start = start, end + 1
             if is_kept is not None and not is_kept(line):
                 continue
-            try:
-                record_id, raw, parsed = parser.parse_line(chunk, begin, end)
-            except BadLine as bad:
-                account.add_bad(line, str(bad))
-                continue
+            good = _parsed_line(chunk, line, begin, end, parser, account)
             if start == len(chunk):
                 chunk = b""  # or a long line would be held twice
-            account.records += 1
-            yield line, record_id, raw, parsed
-            del parsed  # or the parser could not be used again
+            if good is not None:
+                yield good
+            del good  # or the parser could not be used again
 
 
 def _skimmed_lines(
@@ -366,14 +360,23 @@ def _skimmed_lines(
             account.records += 1
             yield line, str(chunk[begin : start - 1], "ascii"), chunk[start:end], members
             continue
-        try:
-            record_id, raw, parsed = parser.parse_line(chunk, begin, end)
-        except BadLine as bad:
-            account.add_bad(line, str(bad))
-            continue
-        account.records += 1
-        yield line, record_id, raw, parsed
-        del parsed  # or the parser could not be used again
+        good = _parsed_line(chunk, line, begin, end, parser, account)
+        if good is not None:
+            yield good
+        del good  # or the parser could not be used again
+
+
+def _parsed_line(
+    chunk: bytes, line: int, begin: int, end: int, parser: Parser, account: BlockAccount
+) -> _GoodLine | None:
+    """The line `chunk[begin:end]` as the plain code sees it; None, and counted, if it is bad."""
+    try:
+        good = line, *parser.parse_line(chunk, begin, end)
+    except BadLine as bad:
+        account.add_bad(line, str(bad))
+        return None
+    account.records += 1
+    return good
 
 
 def _sampler(key: str, share: float) -> Callable[[int], bool]:

@@ -36,9 +36,9 @@ READ, DECOMPRESS, SPLIT_LINES, PARSE, MAP, COMBINE, SPILL, MERGE, REDUCE, WRITE,
     len(STAGES)
 )
 
-#: Stages that take turns at each record, value or key, which only some of them are measured of:
-#: what comes, and what is done with it.
-_TURNS = ((PARSE, MAP),)
+#: Where time counts while records come one by one: for getting one and for using it, as measured,
+#: and for both, unmeasured.
+_GET, _USE, _BOTH = range(len(STAGES), len(STAGES) + 3)
 #: So many, or so many bytes, go unmeasured after one that was measured.
 UNMEASURED, UNMEASURED_BYTES = 15, 16 * 1024
 
@@ -58,14 +58,14 @@ class Stopwatch:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        #: By stage, then for each of `_TURNS`: measured of the first, of the second, and of both.
+        #: By stage, then `_GET`, `_USE` and `_BOTH`.
         self._seconds: list[float] = []
         self._bytes: list[int] = []
         self.start()
 
     def start(self) -> None:
         """Begin anew, in the stage `OTHER`."""
-        self._seconds = [0.0] * (len(STAGES) + 3 * len(_TURNS))
+        self._seconds = [0.0] * (_BOTH + 1)
         self._bytes = [0] * len(STAGES)
         self._stage = OTHER
         self._since = self._clock()
@@ -102,44 +102,35 @@ class Stopwatch:
 
         return iter(get, _END)
 
-    def turns(
-        self, first: int, second: int, items: Iterable[T], size: Callable[[T], int] | None = None
-    ) -> Iterator[T]:
-        """The same items: getting them counts for one stage, what is done with them for another.
+    def turns(self, items: Iterable[T], size: Callable[[T], int] | None = None) -> Iterator[T]:
+        """The same items: getting them counts as PARSE, and what is done with them as MAP.
 
         Measured of some; `size` gives the bytes of one, where it may be large.
         """
-        get, use, both = self._places(first, second)
         coming = iter(items)
         while True:
-            self.enter(get)
+            self.enter(_GET)
             item = next(coming, _END)
             if item is _END:
-                self.enter(second)
+                self.enter(MAP)
                 return
-            self.enter(use)
+            self.enter(_USE)
             left = UNMEASURED
             if size is not None:
                 left = min(left, UNMEASURED_BYTES // max(1, size(item)))
             yield item
             del item  # it may be large
             if left:
-                self.enter(both)
+                self.enter(_BOTH)
                 yield from islice(coming, left)
-
-    def _places(self, first: int, second: int) -> range:
-        start = len(STAGES) + 3 * _TURNS.index((first, second))
-        return range(start, start + 3)
 
     def stop(self) -> dict[str, Spent]:
         """What was spent since `start`, by the names of the stages that were entered."""
         self.enter(OTHER)
-        seconds = self._seconds[: len(STAGES)]
-        for first, second in _TURNS:
-            one, other, both = (self._seconds[place] for place in self._places(first, second))
-            share = one / (one + other) if one + other else 0.5
-            seconds[first] += one + share * both
-            seconds[second] += other + (1 - share) * both
+        *seconds, get, use, both = self._seconds
+        share = get / (get + use) if get + use else 0.5
+        seconds[PARSE] += get + share * both
+        seconds[MAP] += use + (1 - share) * both
         return {
             name: Spent(round(spent, 6), size)
             for name, spent, size in zip(STAGES, seconds, self._bytes, strict=True)

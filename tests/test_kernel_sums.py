@@ -29,8 +29,9 @@ from kernels import (
 from mr.exact import exact_partial
 from mr.histograms.extraction import histograms, simple_histogram, simple_measures
 from mr.histograms.merging import Sums, sums_of
+from mr.histograms.sheets import COUNT_LIMIT, scaled
 from mr.kernel import layout
-from mr.kernel.layout import LARGEST_COUNT
+from mr.kernel.layout import LARGEST_COUNT, MOST_RECORDS
 from mr.validity import check_line, find_members, parse_plain
 
 # --- numbers ---
@@ -633,3 +634,9 @@ def test_it_stops_when_the_list_of_refused_lines_is_full(compiled):
     assert first.cursor == [4 * layout.MOST_REFUSED, layout.MOST_REFUSED, layout.MOST_REFUSED, 0, 0]
     second = gather(compiled, text, place=first.cursor[layout.PLACE])
     assert second.cursor == [len(text), 2, 1, 1, 0]
+
+
+def test_what_a_row_adds_up_to_fits_into_a_sheet():
+    """However many records of the largest counts it is given before it is spilled."""
+    assert LARGEST_COUNT * MOST_RECORDS < COUNT_LIMIT
+    assert scaled(2**64 * MOST_RECORDS) is not None

@@ -16,7 +16,6 @@ from mr.stopwatch import (
     COMBINE,
     MAP,
     OTHER,
-    PARSE,
     READ,
     STAGES,
     UNMEASURED_BYTES,
@@ -118,7 +117,7 @@ def test_turns_share_out_what_is_not_measured(watch, clock, number):
             yield one
 
     got = []
-    for one in watch.turns(PARSE, MAP, come()):
+    for one in watch.turns(come()):
         clock.now += 3
         before = watch.enter(COMBINE)
         clock.now += 7
@@ -139,7 +138,7 @@ def test_large_items_are_each_measured(watch, clock):
             clock.now += get
             yield use
 
-    for use in watch.turns(PARSE, MAP, come(), lambda use: UNMEASURED_BYTES + 1):
+    for use in watch.turns(come(), lambda use: UNMEASURED_BYTES + 1):
         clock.now += use
 
     assert seconds(watch) == {"parse": 50, "map": 100}
@@ -147,7 +146,7 @@ def test_large_items_are_each_measured(watch, clock):
 
 def test_turns_that_are_left_early_do_no_harm(watch, clock):
     """Whoever goes on enters a stage of its own; a generator that is dropped changes nothing."""
-    for one in watch.turns(PARSE, MAP, iter(range(100))):
+    for one in watch.turns(iter(range(100))):
         clock.now += 1
         if one == 40:
             break
@@ -159,7 +158,7 @@ def test_turns_that_are_left_early_do_no_harm(watch, clock):
 
 def test_a_generator_of_the_attempt_before_may_go_on(watch, clock):
     """What user code has kept of it is still to be read."""
-    kept = watch.turns(PARSE, MAP, iter(range(40)))
+    kept = watch.turns(iter(range(40)))
     next(kept)
     watch.start()
 

@@ -40,7 +40,7 @@ from mr.histograms.merging import (
     to_state,
 )
 from mr.histograms.rendering import Line, Lines, Texts, newest_text
-from mr.histograms.sheets import LIMBS, MOST_BUCKETS, NO_DATE, Odd, Sheet, settled
+from mr.histograms.sheets import NO_DATE, Odd, Sheet, settled
 from mr.histograms.shelves import (
     COUNTS_AT,
     INDEXES,
@@ -50,6 +50,7 @@ from mr.histograms.shelves import (
     pack,
     unpack,
 )
+from mr.kernel.layout import LIMBS, MOST_BUCKETS
 from mr.runs import FileRun, RunWriter, group, merge_in_passes, write_run
 from mr.runs import Rows as RunRows
 

@@ -20,7 +20,7 @@ from mr.exact import Partial
 from mr.histograms.extraction import STATISTICS
 from mr.histograms.filters import Path
 from mr.histograms.merging import Cell, Sums
-from mr.kernel.layout import FRACTION_BITS, KIND_FLOAT, KIND_INT, LIMBS
+from mr.kernel.layout import FRACTION_BITS, KIND_FLOAT, KIND_INT, LIMBS, MOST_BUCKETS
 
 _LIMB_BITS = 32
 _LIMB_MASK = 2**_LIMB_BITS - 1
@@ -30,9 +30,6 @@ _SUM_LIMIT = 1 << (94 + FRACTION_BITS)
 #: A count, and a number of submissions, of this magnitude is an odd cell's: millions of them fit
 #: into 64 bits.
 COUNT_LIMIT = 2**40
-
-#: Buckets of a sheet, at most: its rows are held with all of them.
-MOST_BUCKETS = 10_000
 
 #: Bits of `Sheet.kinds`: some int was added, some float was added.
 INT, FLOAT = KIND_INT, KIND_FLOAT

@@ -60,7 +60,8 @@ KIND_INT, KIND_FLOAT, KIND_BITS = 1, 2, 2
 # A key holds the numbers of path and name, and how many buckets.
 PATH_SHIFT, NAME_SHIFT = 40, 20
 BUCKETS_MASK = 2**NAME_SHIFT - 1
-#: A histogram of more buckets is refused, as one that does not fit into a sheet.
+#: A histogram of more buckets is refused, and does not fit into a sheet, which has all of them for
+#: each row.
 MOST_BUCKETS = 10_000
 # Spilled, a sum is six limbs of 32 bits, of which the highest is signed.
 LIMBS, LIMB_BITS = 6, 32
