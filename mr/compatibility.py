@@ -6,6 +6,7 @@ has installed need not be what the sender has.
 
 import importlib.metadata
 import platform as machine
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -38,20 +39,24 @@ def this_platform(packages: Collection[str] | None) -> Platform:
 
     Distributions that are not installed are left out.
     """
-    installed = installed_packages()
     if packages is None:
-        chosen = dict(installed)
-    else:
-        names = {canonicalize_name(name) for name in packages}
-        chosen = {name: installed[name] for name in sorted(names) if name in installed}
+        chosen = dict(installed_packages())
+    else:  # all of them would be a tenth of a second
+        names = sorted({canonicalize_name(name) for name in packages} - {OURS})
+        chosen = {name: version for name in names if (version := _version_of(name))}
     return Platform(machine.python_version(), our_version(), chosen)
 
 
 def our_version() -> str:
     """The version of mr-telemetry; "" when it is not installed, only importable."""
+    return _version_of(OURS)
+
+
+def _version_of(distribution: str) -> str:
+    """The version of an installed distribution; "" when there is none, or its metadata is bad."""
     try:
-        return importlib.metadata.version(OURS)
-    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version(distribution) or ""
+    except (importlib.metadata.PackageNotFoundError, KeyError):
         return ""
 
 
@@ -69,12 +74,17 @@ def installed_packages() -> Mapping[str, str]:
 
 def packages_of(modules: Iterable[str]) -> set[str]:
     """The distributions, but ours, that top-level modules come from."""
-    modules = set(modules)
+    modules = {name for name in modules if _is_importable(name)}
     if not modules:
         return set()  # the table takes a tenth of a second
     table = importlib.metadata.packages_distributions()
     found = {canonicalize_name(name) for module in modules for name in table.get(module, ())}
     return found - {OURS}
+
+
+def _is_importable(module: str) -> bool:
+    """Whether a module could be imported anew: one that was loaded from a file's path cannot."""
+    return any(finder.find_spec(module, None) is not None for finder in sys.meta_path)
 
 
 def differences(sent: Platform, here: Platform, requirements: Sequence[str]) -> list[str]:

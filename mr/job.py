@@ -23,7 +23,7 @@ from mr.ends import (
     write_published,
 )
 from mr.errors import JobError, JobFailed, ObjectExists, TooManyBadRecords
-from mr.plans import open_plan, write_plan
+from mr.plans import Planned, open_plan, write_plan
 from mr.spec import (
     JobSpec,
     RunRef,
@@ -126,7 +126,7 @@ def covered_by(conduct: Conduct, spec: JobSpec) -> dict[str, Any]:
     return job_coverage(spec, read, dict(sorted(counters.items())))
 
 
-def plan_stage(conduct: Conduct, spec: JobSpec, stage: str, lines: Iterable[Any]) -> None:
+def plan_stage(conduct: Conduct, spec: JobSpec, stage: str, lines: Iterable[Planned]) -> None:
     """Write a later stage's plan, unless a coordinator before us has."""
     name = layout.plan_name(spec.job, stage)
     if open_plan(conduct.store, name) is None:
@@ -134,7 +134,7 @@ def plan_stage(conduct: Conduct, spec: JobSpec, stage: str, lines: Iterable[Any]
             write_plan(conduct.store, name, lines)
 
 
-def _reduce_lines(conduct: Conduct, spec: JobSpec, maps: str) -> Iterator[Any]:
+def _reduce_lines(conduct: Conduct, spec: JobSpec, maps: str) -> Iterator[Planned]:
     """One manifest for each partition that has runs, and for the first, which may have a header.
 
     Empty ranges are left out. Where files are published every partition has its task: it may have
@@ -152,14 +152,14 @@ def _reduce_lines(conduct: Conduct, spec: JobSpec, maps: str) -> Iterator[Any]:
             yield runs_line(partition, runs)
 
 
-def _part_lines(conduct: Conduct, stage: str) -> Iterator[Any]:
+def _part_lines(conduct: Conduct, stage: str) -> Iterator[Planned]:
     """A later step's map has one task for each result part of the step before."""
     for number, commit in sorted(conduct.commits[stage].items()):
         (span,) = commit.spans
         yield runs_line(number, [RunRef(commit.task, commit.attempt, span.offset, span.length)])
 
 
-def _place_lines(conduct: Conduct, stage: str) -> Iterator[Any]:
+def _place_lines(conduct: Conduct, stage: str) -> Iterator[Planned]:
     """One task for each reduce task that wrote files. Raises JobFailed when two wrote one name."""
     writers: dict[str, str] = {}
     for _, commit in sorted(conduct.commits[stage].items()):

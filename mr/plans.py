@@ -1,12 +1,12 @@
 """A stage's plan: one line for each task, written once, read by byte range.
 
-    line line line ... offsets footer
+    line line line ... offsets weights footer
 
 Each line is a JSON document: the task's number, and what it is to do. `offsets` are the lines'
-starts and the last one's end as unsigned 64-bit little-endian integers; the footer is `MAGIC`, the
-number of lines and where the offsets begin. So a plan of any length is written streaming, in one
-object that is there whole or not at all, and whoever holds a task's byte range reads that line
-alone.
+starts and the last one's end, and `weights` the bytes that each task reads, as unsigned 64-bit
+little-endian integers; the footer is `MAGIC`, the number of lines and where the offsets begin. So a
+plan of any length is written streaming, in one object that is there whole or not at all, and
+whoever holds a task's byte range reads that line alone.
 """
 
 import itertools
@@ -22,18 +22,22 @@ from mr import layout
 from mr.errors import FormatError, UsageError
 from mr.store import Store
 
-MAGIC = b"mrplan2\n"
+MAGIC = b"mrplan3\n"
 _FOOTER = struct.Struct("<8sQQ")
+#: A task's line, and how many bytes the task reads.
+Planned = tuple[Any, int]
+#: Tasks of a stage that are sent in order of their weights; of more the last one matters little.
+MOST_WEIGHED = 100_000
 
 
-def write_plan(store: Store, name: str, lines: Iterable[Any]) -> None:
+def write_plan(store: Store, name: str, lines: Iterable[Planned]) -> None:
     """Write the plan.
 
     Raises ObjectExists when somebody else has written it, and UsageError for too many tasks.
     """
-    offsets = array("Q", [0])
+    offsets, weights = array("Q", [0]), array("Q")
     with store.create(name, if_absent=True) as out:
-        for number, line in enumerate(lines):
+        for number, (line, weight) in enumerate(lines):
             if number == layout.MOST_TASKS:
                 raise UsageError(
                     f"the input makes more than {layout.MOST_TASKS:,} splits; raise --split-size."
@@ -41,7 +45,9 @@ def write_plan(store: Store, name: str, lines: Iterable[Any]) -> None:
             data = msgspec.json.encode((number, line)) + b"\n"
             out.write(data)
             offsets.append(offsets[-1] + len(data))
+            weights.append(weight)
         out.write(offsets.tobytes())
+        out.write(weights.tobytes())
         out.write(_FOOTER.pack(MAGIC, len(offsets) - 1, offsets[-1]))
 
 
@@ -58,15 +64,26 @@ class Plan:
         _, self.tasks, start = _FOOTER.unpack(footer)
         self._store, self._name = store, name
         end = size - _FOOTER.size
-        self._offsets = array("Q")
-        if end - start == (self.tasks + 1) * self._offsets.itemsize:
-            self._offsets.frombytes(store.read(name, start=start, end=end))
+        self._offsets, self._weights = array("Q"), array("Q")
+        if end - start == (2 * self.tasks + 1) * self._offsets.itemsize:
+            middle = start + (self.tasks + 1) * self._offsets.itemsize
+            self._offsets.frombytes(store.read(name, start=start, end=middle))
+            self._weights.frombytes(store.read(name, start=middle, end=end))
         if not _is_index(self._offsets, start):
             raise FormatError(f"{name}: the plan's index is damaged.")
 
     def span(self, number: int) -> tuple[int, int]:
         """The byte range of a task's line."""
         return self._offsets[number], self._offsets[number + 1]
+
+    def order(self) -> Sequence[int]:
+        """The numbers of all tasks as they are best begun: the longest first, none left to the end.
+
+        (Graham, "Bounds on multiprocessing timing anomalies", 1969.)
+        """
+        if self.tasks > MOST_WEIGHED:
+            return range(self.tasks)
+        return sorted(range(self.tasks), key=self._weights.__getitem__, reverse=True)
 
     def lines(self) -> Iterator[Any]:
         """Every line in order."""

@@ -15,6 +15,13 @@ import msgspec
 import mr
 from mr.child import Order, Reply
 
+#: Memory of chunks stays with the process, where glibc would give it back and ask for it again: a
+#: quarter of the page faults, and 2% of the time, of merging histograms.
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
+}
+
 
 class Child:
     """A process that runs one attempt after the other.
@@ -27,7 +34,7 @@ class Child:
         self.python = python or Path(sys.executable)
         #: The job whose code it runs.
         self.job = job
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        environment = {**_KEEP_MEMORY, **os.environ, "PYTHONHASHSEED": "0"}
         if self.python == Path(sys.executable):
             # What the analysis imports beside itself is the bundle's to name. Another interpreter
             # finds us by itself, behind the packages that were installed for it.

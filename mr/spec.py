@@ -9,12 +9,13 @@ from mr import layout
 from mr.blocks import Block
 from mr.compatibility import Platform
 from mr.errors import FormatError
+from mr.plans import Planned
 from mr.schema import Schema, parse_schema
 from mr.state import read_state
 from mr.store import Store
 
 #: The only version of a job that this code writes and reads.
-VERSION = 4
+VERSION = 5
 
 #: What can be told of where the time goes: by stage of the work, and also by function.
 PROFILES = ("table", "cpu")
@@ -103,19 +104,20 @@ def read_spec(store: Store, job: str) -> JobSpec:
 # The lines of plans
 
 
-def place_line(task: str) -> dict[str, Any]:
+def place_line(task: str) -> Planned:
     """The reduce task whose files are put in place, as a plan's line."""
-    return {"task": task}
+    return {"task": task}, 0
 
 
-def publish_line(coverage: dict[str, Any]) -> dict[str, Any]:
+def publish_line(coverage: dict[str, Any]) -> Planned:
     """What the job covers, for the analysis's `publish`, as a plan's line."""
-    return {"coverage": coverage}
+    return {"coverage": coverage}, 0
 
 
-def blocks_line(blocks: list[Block], stores: list[str]) -> dict[str, Any]:
+def blocks_line(blocks: list[Block], stores: list[str]) -> Planned:
     """A split as a plan's line."""
-    return {"blocks": [(stores.index(b.store_url), b.key, b.size, b.tag) for b in blocks]}
+    line = {"blocks": [(stores.index(b.store_url), b.key, b.size, b.tag) for b in blocks]}
+    return line, sum(block.size for block in blocks)
 
 
 def line_blocks(line: dict[str, Any], spec: JobSpec) -> list[Block]:
@@ -138,12 +140,10 @@ class RunRef:
     length: int
 
 
-def runs_line(partition: int, runs: list[RunRef]) -> dict[str, Any]:
+def runs_line(partition: int, runs: list[RunRef]) -> Planned:
     """What a task reads of an earlier stage as a plan's line: its manifest."""
-    return {
-        "partition": partition,
-        "runs": [(run.task, run.attempt, run.offset, run.length) for run in runs],
-    }
+    refs = [(run.task, run.attempt, run.offset, run.length) for run in runs]
+    return {"partition": partition, "runs": refs}, sum(run.length for run in runs)
 
 
 def line_runs(line: dict[str, Any]) -> tuple[int, list[RunRef]]:

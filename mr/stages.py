@@ -170,7 +170,7 @@ class _Stage:
         self._failed: dict[str, int] = {}
         self._unsent = (
             number
-            for number in range(plan.tasks)
+            for number in plan.order()
             if number not in self._sent and number not in self._commits
         )
 

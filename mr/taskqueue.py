@@ -95,6 +95,13 @@ class MemoryQueue(TaskQueue):
         self._ends: list[tuple[float, int, _Item]] = []
         self._lent: dict[str, _Item] = {}
         self._delayed = 0
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let nobody wait for a message any more: who does comes back without one."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
 
     def send(self, bodies: Sequence[bytes]) -> None:
         """Add messages, in this order."""
@@ -114,7 +121,7 @@ class MemoryQueue(TaskQueue):
                 now = self._clock()
                 self._return_due(now)
                 pause = deadline - time.monotonic()
-                if self._ready or pause <= 0:
+                if self._ready or pause <= 0 or self._is_closed:
                     break
                 if self._ends:
                     pause = min(pause, self._ends[0][0] - now)

@@ -122,6 +122,37 @@ def test_it_is_sure_of_whatever_the_json_module_writes_of_the_plain_kind(compile
             assert assert_true(text, skim(compiled, text)) == 1
 
 
+def test_it_is_sure_of_short_numbers_where_they_are_some(compiled):
+    """Of numbers of every length, and of what looks like one, beside each other and at the ends."""
+    good = ["0", "7", "10", "407", "6090", "10203", "123456", "1234567", "12345678", "123456789"]
+    bad = [
+        "",
+        "01",
+        "00",
+        "007",
+        "0123456",
+        "1a",
+        "1:",
+        "1/",
+        "\x0b1",
+        "1\xb2",
+        "\xb0",
+        "1 2",
+        "+1",
+    ]
+    lines = []
+    for token in (*good, *bad, "-0", "0.5", "1e5", "[]", '"1"', "null"):
+        for comma in (",", ", ", " ,", ",  ", ",\t", ",,"):
+            for before, after in ((0, 0), (1, 0), (0, 1), (1, 2), (9, 9)):
+                numbers = comma.join(["0"] * before + [token] + ["12"] * after)
+                lines.append(f'id\t{{"a":[{numbers}]}}'.encode("latin-1"))
+    text = joined(lines)
+    sure = assert_true(text, skim(compiled, text, 4000, 20_000))
+    assert sure == sum(check_line(line) is None and b"\t" not in line[3:] for line in lines), (
+        "every good one is sure, but for one with a tab"
+    )
+
+
 # --- memory ---
 
 

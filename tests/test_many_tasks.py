@@ -40,7 +40,7 @@ spec, _ = prepare_job(request, settings, store)
 name = layout.plan_name(spec.job, "1-map")
 line = next(open_plan(store, name).lines())
 store.delete(name)
-write_plan(store, name, (line for _ in range(tasks_wanted)))
+write_plan(store, name, ((line, 1) for _ in range(tasks_wanted)))
 
 tasks, events = MemoryQueue(), MemoryQueue()
 most = 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mr import layout
+from mr import layout, plans
 from mr.directory import DirectoryStore
 from mr.errors import FormatError, ObjectExists, ObjectMissing, UsageError
 from mr.plans import MAGIC, Plan, open_plan, read_line, write_plan
@@ -15,6 +15,9 @@ from mr.plans import MAGIC, Plan, open_plan, read_line, write_plan
 NAME = "jobs/j/plans/1-map"
 
 LINES = [{"blocks": [[0, "a\nb", 5, "t"]]}, {"blocks": []}, {"partition": 3, "runs": [["é", 1]]}]
+
+#: The same, each with its weight.
+PLANNED = [(line, weight) for line, weight in zip(LINES, (5, 0, 2**40), strict=True)]
 
 SHARED = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -27,7 +30,7 @@ def store(tmp_path):
     return DirectoryStore(tmp_path / "store", durable=False)
 
 
-def written(store, lines=LINES):
+def written(store, lines=PLANNED):
     """The bytes of a plan."""
     store.delete(NAME)
     write_plan(store, NAME, lines)
@@ -36,7 +39,7 @@ def written(store, lines=LINES):
 
 def test_a_plan_gives_back_its_lines(store):
     """All lines in order, and each by its byte range alone."""
-    write_plan(store, NAME, iter(LINES))
+    write_plan(store, NAME, iter(PLANNED))
 
     plan = open_plan(store, NAME)
 
@@ -56,12 +59,22 @@ def test_a_line_is_of_one_task_only(store):
 
 def test_the_spans_of_lines_follow_each_other(store):
     """A plan begins with its first line, and each line ends where the next begins."""
-    write_plan(store, NAME, LINES)
+    write_plan(store, NAME, PLANNED)
     plan = open_plan(store, NAME)
     spans = [plan.span(number) for number in range(plan.tasks)]
 
     assert spans[0][0] == 0
     assert all(one[1] == other[0] for one, other in itertools.pairwise(spans))
+
+
+def test_the_longest_tasks_come_first(store, monkeypatch):
+    """Tasks are begun in order of their weights, equal ones in order of their numbers."""
+    weights = [3, 7, 0, 7, 2**63]
+    write_plan(store, NAME, (({}, weight) for weight in weights))
+
+    assert open_plan(store, NAME).order() == [4, 1, 3, 0, 2]
+    monkeypatch.setattr(plans, "MOST_WEIGHED", 4)
+    assert list(open_plan(store, NAME).order()) == [0, 1, 2, 3, 4]
 
 
 def test_a_plan_may_be_empty(store):
@@ -76,10 +89,10 @@ def test_a_plan_may_be_empty(store):
 def test_a_plan_has_no_more_tasks_than_ids(store, monkeypatch):
     """An input of too many splits is refused with what to do, and leaves no plan."""
     monkeypatch.setattr(layout, "MOST_TASKS", 3)
-    write_plan(store, NAME + "0", LINES)
+    write_plan(store, NAME + "0", PLANNED)
 
     with pytest.raises(UsageError, match="more than 3 splits; raise --split-size"):
-        write_plan(store, NAME, [*LINES, {}])
+        write_plan(store, NAME, [*PLANNED, ({}, 0)])
 
     assert open_plan(store, NAME) is None
     assert open_plan(store, NAME + "0").tasks == 3
@@ -87,10 +100,10 @@ def test_a_plan_has_no_more_tasks_than_ids(store, monkeypatch):
 
 def test_a_plan_is_written_once(store):
     """The second to write is told, and the first plan stands."""
-    write_plan(store, NAME, LINES)
+    write_plan(store, NAME, PLANNED)
 
     with pytest.raises(ObjectExists):
-        write_plan(store, NAME, LINES[:1])
+        write_plan(store, NAME, PLANNED[:1])
 
     assert list(open_plan(store, NAME).lines()) == LINES
 
@@ -99,7 +112,7 @@ def test_a_plan_is_there_whole_or_not(store):
     """A coordinator that dies while it plans leaves no plan."""
 
     def lines():
-        yield LINES[0]
+        yield PLANNED[0]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -110,7 +123,7 @@ def test_a_plan_is_there_whole_or_not(store):
 
 def test_a_plan_that_is_not_written_is_none(store):
     """Not even when another plan's name begins with its name."""
-    write_plan(store, NAME + "0", LINES)
+    write_plan(store, NAME + "0", PLANNED)
 
     assert open_plan(store, NAME) is None
     with pytest.raises(ObjectMissing):
@@ -142,14 +155,20 @@ def read_all(store, data):
 @SHARED
 @given(data=st.data())
 def test_damage_is_noticed(store, data):
-    """Any byte changed in the index or footer, and any cut, is a FormatError and no other error."""
+    """Any byte changed in the index or footer, and any cut, is a FormatError and no other error.
+
+    But for weights, which only say what is begun first.
+    """
     good = written(store)
+    footer = len(good) - struct.calcsize("<8sQQ")
+    weights = range(footer - 8 * len(LINES), footer)
     lines = len(b"".join(good.split(b"\n")[:3])) + 3
     at = data.draw(st.integers(lines, len(good) - 1))
     bad = bytearray(good)
     bad[at] ^= data.draw(st.integers(1, 255))
 
-    assert isinstance(read_all(store, bytes(bad)), FormatError)
+    found = read_all(store, bytes(bad))
+    assert found == LINES if at in weights else isinstance(found, FormatError)
     assert isinstance(read_all(store, good[:at]), FormatError)
 
 

@@ -272,3 +272,16 @@ def test_no_message_is_lost_or_lent_twice(actions):
     clock.advance(100)
     assert queue.waiting() == len(free_at)
     assert sorted(message.body for message in take_all(queue)) == sorted(free_at)
+
+
+def test_a_closed_queue_lets_nobody_wait():
+    """Who waits for a message comes back without one, and who comes later does not wait."""
+    queue = MemoryQueue()
+    found = []
+    waiting = threading.Thread(target=lambda: found.append(queue.receive(wait_s=600, lease_s=1)))
+    waiting.start()
+    queue.close()
+    waiting.join(60)
+
+    assert found == [[]]
+    assert queue.receive(wait_s=600, lease_s=1) == []

@@ -117,7 +117,6 @@ def _by_turns(
         took = timed([command], environment=settings)
         checker(tree, "a", engine)(answer)
         told = json.loads(report.read_text())
-        shutil.rmtree(folder)
         ran[engine].append(
             Ran(
                 took,

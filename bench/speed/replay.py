@@ -80,7 +80,7 @@ def repeat(folder: Path, job: str, output: Path, number: int) -> str:
     source = read_spec(store, job)
     (tree,) = source.inputs
     spec = _planned(store, Path(tree), output, source.split_bytes)
-    lines = list(_plan(store, source).lines())
+    lines = [(line, 0) for line in _plan(store, source).lines()]
     name = layout.plan_name(spec.job, MAPS)
     store.delete(name)
     write_plan(store, name, islice(cycle(lines), number))

@@ -46,13 +46,13 @@ def run_here(
     sweep_scratch(scratch)
     with scratch_folder(scratch) as folder:
         surroundings = Surroundings(store, tasks, telling(events), folder, cache_folder())
-        with building(after_seconds=BUILD_S), _workers(surroundings, workers, observer):
+        with building(after_seconds=BUILD_S), _workers(tasks, surroundings, workers, observer):
             return coordinate(conduct, spec)
 
 
 @contextmanager
 def _workers(
-    surroundings: Surroundings, number: int, observer: LocalObserver
+    tasks: MemoryQueue, surroundings: Surroundings, number: int, observer: LocalObserver
 ) -> Iterator[list[Worker]]:
     workers = [Worker(surroundings, f"worker-{n}", observer.progress) for n in range(1, number + 1)]
     threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
@@ -63,5 +63,6 @@ def _workers(
     finally:
         for worker in workers:
             worker.stop()
+        tasks.close()
         for thread in threads:
             thread.join()

@@ -44,9 +44,11 @@ HISTOGRAM, SIMPLE, INNER, OS, VERSION, ARCH, REVISION = range(7)
 #: A prefix is a kind, shifted so far, and the number of a parent.
 KIND_SHIFT = 32
 
-# A histogram of the record at hand: its name, how many numbers it has, its first entry, its
-# entries. An entry is a number that is not 0: its index, whether it is a float, its value or bits.
-PENDING_COLUMNS = 4
+# A histogram of the record at hand: its name, how many numbers it has, its first entry, the one
+# behind its last, and its row. An entry is a number that is not 0: its index, whether it is a
+# float, its value or bits.
+PENDING_COLUMNS = 5
+PENDING_ROW = 4
 ENTRY_COLUMNS = 3
 
 # A row: what was added up of one measure, path and number of buckets: its key, submissions, the

@@ -1,7 +1,11 @@
 """Tables: names, and the rows that things are added up in; rows as what of them is not 0."""
 
 import numpy as np
-from numba.extending import register_jitable
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic, register_jitable
+from numba.np.arrayobj import make_array
 
 from mr.kernel.layout import (
     FRACTION_BITS,
@@ -68,6 +72,9 @@ def hash_of(text, begin, end, prefix):
         value = value ^ (value >> _29)
         place += WORD_BYTES
     rest = np.uint64(end - begin)
+    if place > begin and place < end:  # the last word, of which some bytes were looked at
+        rest += word(text, end - WORD_BYTES)
+        place = end
     while place < end:
         rest = (rest << np.uint64(8)) | np.uint64(byte(text, place))
         place += 1
@@ -77,9 +84,17 @@ def hash_of(text, begin, end, prefix):
 
 @register_jitable
 def is_same(text, begin, arena, offset, length):
-    for at in range(length):
+    at = 0
+    while at + WORD_BYTES <= length:
+        if word(text, begin + at) != word(arena, offset + at):
+            return False
+        at += WORD_BYTES
+    if length > WORD_BYTES:  # the last word, of which some bytes were compared
+        return word(text, begin + length - WORD_BYTES) == word(arena, offset + length - WORD_BYTES)
+    while at < length:
         if byte(text, begin + at) != byte(arena, offset + at):
             return False
+        at += 1
     return True
 
 
@@ -146,6 +161,23 @@ def is_named(text, begin, end, name):
 
 
 # --- rows ---
+
+
+@intrinsic
+def prefetch(context, array, place):
+    """Have the processor fetch what stands at a place of an array; it changes nothing."""
+
+    def generate(context, builder, signature, arguments):
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        # To be written, to be kept in every cache, and data.
+        builder.call(function, [pointer, number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, place), generate
 
 
 @register_jitable

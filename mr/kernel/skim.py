@@ -44,7 +44,7 @@ def skim_members(text, place, size, stack, members, written):
         if written == len(members):
             return FULL
         members[written, NAME_BEGIN] = place + 1
-        end, value = name_and_value(text, place)
+        end, value = name_and_value(text, place, size)
         if end < 0:
             return UNSURE
         place = skip_value(text, value, size, 1, stack)

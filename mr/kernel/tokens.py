@@ -5,6 +5,7 @@ the end of the text. Only reads of whole words look.
 """
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import register_jitable
 
 from mr.kernel.layout import (
@@ -23,6 +24,10 @@ _SPACES = np.uint64(0x2020202020202020)
 _QUOTES = np.uint64(0x2222222222222222)
 _BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
+ZEROS = np.uint64(0x3030303030303030)
+#: Added to a byte that is at most 9 it leaves the highest bit 0, to any other of ASCII not.
+_TO_HIGH = np.uint64(0x7676767676767676)
+_3, _8 = np.uint64(3), np.uint64(8)
 #: Runs of empty buckets: eight with spaces are three words, four without are one.
 SPACED_0, SPACED_1, SPACED_2, DENSE = (
     np.uint64(int.from_bytes(word, "little"))
@@ -30,6 +35,8 @@ SPACED_0, SPACED_1, SPACED_2, DENSE = (
 )
 SPACED_BYTES, SPACED_NUMBERS = 24, 8
 WORD_BYTES, DENSE_NUMBERS = 8, 4
+#: Digits that fit into a word together with what comes behind them.
+SHORT_DIGITS = 6
 
 
 # --- bytes and words ---
@@ -156,32 +163,41 @@ def skip_escape(text, place):
 
 
 @register_jitable
+def skip_plain(text, place, size):
+    """To the next byte that is no plain one of a string: a quote, a backslash, or not ASCII text.
+
+    Or to fewer than eight bytes before the end of the text.
+    """
+    while place + WORD_BYTES <= size:
+        found = word(text, place)
+        quotes, backslashes = found ^ _QUOTES, found ^ _BACKSLASHES
+        # Above the first byte that is not plain others may seem not to be; none below it does.
+        others = (
+            found
+            | ((found - _SPACES) & ~found)
+            | ((quotes - _ONES) & ~quotes)
+            | ((backslashes - _ONES) & ~backslashes)
+        ) & _HIGHS
+        if others != 0:
+            return place + np.int64(trailing_zeros(others) >> _3)
+        place += WORD_BYTES
+    return place
+
+
+@register_jitable
 def skip_string(text, place, size):
     """A string, from behind its opening quote to behind its closing one."""
     while True:
-        while place + WORD_BYTES <= size:
-            found = word(text, place)
-            quotes, backslashes = found ^ _QUOTES, found ^ _BACKSLASHES
-            # Exact as to whether any byte is none of the plain ones, which is all that is asked.
-            others = (
-                found
-                | ((found - _SPACES) & ~found)
-                | ((quotes - _ONES) & ~quotes)
-                | ((backslashes - _ONES) & ~backslashes)
-            )
-            if (others & _HIGHS) != 0:
-                break
-            place += WORD_BYTES
+        place = skip_plain(text, place, size)
         found = byte(text, place)
-        while found >= 0x20 and found < 0x80 and found != QUOTE and found != BACKSLASH:
-            place += 1
-            found = byte(text, place)
         if found == QUOTE:
             return place + 1
         if found == BACKSLASH:
             place = skip_escape(text, place)
         elif found >= 0x80:
             place = skip_character(text, place)
+        elif found >= 0x20:
+            place += 1
         else:
             return UNSURE
         if place < 0:
@@ -189,9 +205,10 @@ def skip_string(text, place, size):
 
 
 @register_jitable
-def skip_name(text, place):
+def skip_name(text, place, size):
     """A name without escapes, from behind its opening quote to its closing one."""
     while True:
+        place = skip_plain(text, place, size)
         found = byte(text, place)
         if found == QUOTE:
             return place
@@ -270,6 +287,44 @@ def empty_buckets(text, place, size):
 
 
 @register_jitable
+def digits_of(found):
+    """How many of a word's bytes, from the first on, are digits."""
+    others = found ^ ZEROS
+    # Above the first byte that is no digit others may seem to be none; all below it are.
+    others = (others + _TO_HIGH | others) & _HIGHS
+    return np.int64(trailing_zeros(others) >> _3)
+
+
+@register_jitable
+def short_number(found, digits):
+    """Bytes of a short natural number with so many digits and the comma behind it, or 0.
+
+    `found` is the word that begins with it. A space behind the comma belongs to it.
+    """
+    behind = found >> (np.uint64(digits) * _8 & np.uint64(63))
+    is_number = digits == 1 or (found & np.uint64(0xFF)) != ZERO
+    is_short = digits > 0 and digits <= SHORT_DIGITS and (behind & np.uint64(0xFF)) == COMMA
+    if not (is_short and is_number):
+        return 0
+    return digits + 1 + np.int64((behind >> _8 & np.uint64(0xFF)) == SPACE)
+
+
+@register_jitable
+def skip_numbers(text, place, size):
+    """Short natural numbers with the commas behind them, as many as stand here."""
+    while place + WORD_BYTES <= size:
+        place += empty_buckets(text, place, size)
+        if place + WORD_BYTES > size:
+            break
+        found = word(text, place)
+        length = short_number(found, digits_of(found))
+        if length == 0:
+            break
+        place += length
+    return skip_spaces(text, place)
+
+
+@register_jitable
 def to_member(text, place, size):
     """From behind a name's opening quote to its member's value."""
     place = skip_string(text, place, size)
@@ -319,7 +374,7 @@ def skip_value(text, place, size, depth, stack):
             return UNSURE
         if not is_closed:
             if stack[depth - 1] == OPEN_ARRAY:
-                place += empty_buckets(text, place, size)
+                place = skip_numbers(text, place, size)
             continue
         while True:
             if depth == outside:
@@ -330,7 +385,7 @@ def skip_value(text, place, size, depth, stack):
             if after == COMMA:
                 place = skip_spaces(text, place + 1)
                 if is_in_array:
-                    place += empty_buckets(text, place, size)
+                    place = skip_numbers(text, place, size)
                 elif byte(text, place) != QUOTE:
                     return UNSURE
                 else:
@@ -356,12 +411,12 @@ def into_object(text, place):
 
 
 @register_jitable
-def name_and_value(text, place):
+def name_and_value(text, place, size):
     """From the quote of a name: where the name ends, and where the value begins; or UNSURE, twice.
 
     A name with escapes is not sure.
     """
-    end = skip_name(text, place + 1)
+    end = skip_name(text, place + 1, size)
     if end < 0:
         return UNSURE, UNSURE
     value = skip_spaces(text, end + 1)
