@@ -11,7 +11,6 @@ from mr import Analysis
 from mr.histograms.definitions import Definitions
 from mr.histograms.document import write_document
 from mr.histograms.entries import BLOCK, SKIP, combined
-from mr.histograms.gathering import Gathering
 from mr.histograms.placing import place_of
 from mr.histograms.publication import Sections, publish
 from mr.histograms.scanning import ScannedGathering
@@ -38,9 +37,7 @@ class Histograms(Analysis):
         """Begin with nothing."""
         self._skipped = Counter()
         self._folder = None
-        self._gathering = Gathering(self._skip)
-        #: By compiled code, once that is ready.
-        self._scanned = None
+        self._gathering = ScannedGathering(self._skip)
 
     def _skip(self, reason, measure):
         self._skipped[(*self._folder, reason, measure)] += 1
@@ -49,12 +46,9 @@ class Histograms(Analysis):
         """Add up a block, whose path tells all but the record's part of the filter path."""
         place = place_of(block.dimensions)
         self._folder = place.channel, place.major
-        gathering, chunks = self._gathering, [block.records()]
-        if block.compiled is not None:
-            if self._scanned is None:
-                self._scanned = ScannedGathering(block.compiled, self._skip)
-            gathering, chunks = self._scanned, block.records_left(self._scanned.take)
+        gathering = self._gathering
         gathering.begin_block(place)
+        chunks = block.records_left(lambda chunk: gathering.take(chunk, block.compiled))
         for records in chunks:
             for record in records:
                 gathering.add_record(record.payload)
@@ -80,9 +74,7 @@ class Histograms(Analysis):
 
     def finish(self):
         """Yield what was added up over all blocks, and what was left out."""
-        for gathering in (self._gathering, self._scanned):
-            if gathering is not None:
-                yield from gathering.pairs()
+        yield from self._gathering.pairs()
         for (channel, major, reason, measure), times in self._skipped.items():
             yield (channel, major, "", SKIP, reason, measure), times
 

@@ -4,6 +4,7 @@ A line that is too long to hold is skipped. No other is validated here, but for 
 damaged block: it may not be whole.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -114,6 +115,17 @@ def split_lines(
     elif tail_bytes:
         tail.append(b"\n")
         yield number, _joined(tail)
+
+
+def lines_of(chunk: bytes) -> Iterator[tuple[int, int, int]]:
+    """Of each line of a chunk of whole lines its place among them, its begin and its newline."""
+    start = 0
+    for line in itertools.count():
+        end = chunk.find(b"\n", start)
+        if end < 0:
+            return
+        yield line, start, end
+        start = end + 1
 
 
 def _count_lines(chunk: bytes) -> int:

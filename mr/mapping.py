@@ -19,7 +19,7 @@ from mr.errors import (
 from mr.items import Item, Line, as_pairs
 from mr.kernel.building import Functions
 from mr.lines import BlockAccount
-from mr.records import Chunk, Record, Take, read_chunks, read_left, read_records
+from mr.records import Chunk, FindSkimmer, Record, Take, read_chunks, read_left, read_records
 from mr.skimming import Skimmer
 from mr.stopwatch import DECOMPRESS, MAP, MERGE, OTHER, PARSE, READ, SPLIT_LINES, WATCH
 from mr.stores import open_store
@@ -63,15 +63,14 @@ class TaskBlock:
         position: Position,
         open_block: Callable[[Block], BinaryIO],
         sample: float | None,
-        functions: Functions | None = None,
+        compiled: Callable[[], Functions | None] = lambda: None,
     ) -> None:
         self._block = block
         self._open_block = open_block
         self._accounts: list[BlockAccount] = []
         self._position = position
         self._sample = sample
-        #: The compiled code, if it is ready and every line is wanted; it only makes things faster.
-        self.compiled = functions if sample is None else None
+        self._compiled = compiled
         self.key = block.key
         self.dimensions = block.dimensions
         #: Compressed bytes, the store that the block lies in, and its version there.
@@ -82,7 +81,7 @@ class TaskBlock:
         position = self._position
         account = self._begin()
         records = read_records(
-            self._block, self._open, account, sample=self._sample, skimmer=self._skimmer()
+            self._block, self._open, account, sample=self._sample, find_skimmer=self._finder()
         )
         for record in WATCH.turns(records, lambda record: len(record.raw)):
             position.line = record.line
@@ -92,7 +91,7 @@ class TaskBlock:
     def records_left(self, take: Take) -> Iterator[Iterator[Record]]:
         """Chunk after chunk, the good records that `take` has left; see `records.read_left`."""
         account = self._begin()
-        for records in read_left(self._block, self._open, account, take):
+        for records in read_left(self._block, self._open, account, take, sample=self._sample):
             self._position.moves += 1
             yield self._positioned(records)
 
@@ -106,7 +105,7 @@ class TaskBlock:
         """The same records, some megabytes at a time."""
         account = self._begin()
         chunks = read_chunks(
-            self._block, self._open, account, sample=self._sample, skimmer=self._skimmer()
+            self._block, self._open, account, sample=self._sample, find_skimmer=self._finder()
         )
         for chunk in WATCH.within(PARSE, chunks):
             if chunk.lines:
@@ -114,9 +113,22 @@ class TaskBlock:
             self._position.moves += 1
             yield chunk
 
-    def _skimmer(self) -> Skimmer | None:
-        """One for each reading: it skims one chunk at a time."""
-        return None if self.compiled is None else Skimmer(self.compiled)
+    @property
+    def compiled(self) -> Functions | None:
+        """The compiled code, once it is ready; it only makes things faster."""
+        return self._compiled()
+
+    def _finder(self) -> FindSkimmer:
+        """For one reading, whose chunks are skimmed one after the other, from some chunk on."""
+        skimmer: Skimmer | None = None
+
+        def find() -> Skimmer | None:
+            nonlocal skimmer
+            if skimmer is None and (functions := self.compiled) is not None:
+                skimmer = Skimmer(functions)
+            return skimmer
+
+        return find
 
     def _begin(self) -> BlockAccount:
         """Open an account of its own for each reading, so that the block counts once."""
@@ -184,7 +196,7 @@ def map_blocks(
     tally = position.tally
     for block in blocks:
         position.block, position.line = block.path, 0
-        seen = TaskBlock(block, position, open_block, sample, compiled())
+        seen = TaskBlock(block, position, open_block, sample, compiled)
         WATCH.enter(MAP)
         try:
             _emit_all(analysis.map_block(seen), sink, where)

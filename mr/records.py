@@ -2,13 +2,13 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import simdjson
 
-from mr.lines import BlockAccount, read_lines
+from mr.lines import BlockAccount, lines_of, read_lines
 from mr.scanned import ScannedObject
 from mr.skimming import Members, Skimmer
 from mr.validity import PARSED_LINE_BYTES, BadLine, Parser
@@ -219,13 +219,17 @@ class Chunk:
 # Reading.
 
 
+#: Gives a reader's skimmer, once there is one: it is asked before each chunk.
+FindSkimmer = Callable[[], Skimmer | None]
+
+
 def read_records(
     block: "Block",
     open_block: Callable[[], BinaryIO],
     account: BlockAccount,
     *,
     sample: float | None = None,
-    skimmer: Skimmer | None = None,
+    find_skimmer: FindSkimmer = lambda: None,
 ) -> Iterator[Record]:
     """Yield the good records of a block, in order; the rest goes into `account`.
 
@@ -235,7 +239,8 @@ def read_records(
 
     Raises ShortRead when fewer bytes come than `block.size`, and what `open_block` raises.
     """
-    for line, record_id, raw, parsed in _good_lines(block, open_block, account, sample, skimmer):
+    lines = _good_lines(block, open_block, account, sample, find_skimmer)
+    for line, record_id, raw, parsed in lines:
         record = Record(record_id, raw, line, block, parsed)
         del parsed  # or the parser could not be used again
         yield record
@@ -248,14 +253,16 @@ def read_chunks(
     account: BlockAccount,
     *,
     sample: float | None = None,
-    skimmer: Skimmer | None = None,
+    find_skimmer: FindSkimmer = lambda: None,
 ) -> Iterator[Chunk]:
     """Yield the records of `read_records`, about `CHUNK_BYTES` at a time; raises the same."""
     lines: list[int] = []
     ids: list[str] = []
     raws: list[bytes] = []
     size = 0
-    for line, record_id, raw, parsed in _good_lines(block, open_block, account, sample, skimmer):
+    for line, record_id, raw, parsed in _good_lines(
+        block, open_block, account, sample, find_skimmer
+    ):
         del parsed  # or the parser could not be used again
         lines.append(line)
         ids.append(record_id)
@@ -268,45 +275,58 @@ def read_chunks(
         yield Chunk(block, lines, ids, raws)
 
 
+#: Given a chunk of whole lines, looks at what is in them: returns how many are good records that
+#: need no further look; and of each other line its place among them, its begin and its newline.
+Take = Callable[[bytes], tuple[int, Iterable[tuple[int, int, int]]]]
+
+
 def read_left(
     block: "Block",
     open_block: Callable[[], BinaryIO],
     account: BlockAccount,
-    take: "Take",
+    take: Take,
+    *,
+    sample: float | None = None,
 ) -> Iterator[Iterator[Record]]:
     """Yield, chunk after chunk, the good records that `take` has left; raises as `read_records`.
 
-    Chunks are of whole lines. The records of a chunk are read through before the next one is.
+    Chunks are of whole lines. The records of a chunk are read through before the next one is. With
+    `sample` nothing is taken, since a chunk holds other lines as well.
     """
     parser = Parser()
+    is_kept = None if sample is None else _sampler(block.key, sample)
     for first, chunk in read_lines(block, open_block, account):
-        # A longer chunk is one long line.
-        if len(chunk) > PARSED_LINE_BYTES:
-            taken, left = 0, [(0, 0, len(chunk) - 1)]
+        taken = 0
+        left: Iterable[tuple[int, int, int]]
+        if len(chunk) > PARSED_LINE_BYTES:  # one long line
+            left = [(0, 0, len(chunk) - 1)]
+        elif is_kept is not None:
+            left = lines_of(chunk)
         else:
             taken, left = take(chunk)
         account.records += taken
-        records = _left(block, chunk, first, left, parser, account)
+        records = _left(block, chunk, first, left, parser, account, is_kept)
+        del chunk  # or a long line would be held twice
         yield records
         for _ in records:
             pass
-
-
-#: Given a chunk of whole lines, looks at what is in them: returns how many are good records that
-#: need no further look; and of each other line its place among them, its begin and its newline.
-Take = Callable[[bytes], tuple[int, list[tuple[int, int, int]]]]
 
 
 def _left(
     block: "Block",
     chunk: bytes,
     first: int,
-    left: list[tuple[int, int, int]],
+    left: Iterable[tuple[int, int, int]],
     parser: Parser,
     account: BlockAccount,
+    is_kept: Callable[[int], bool] | None,
 ) -> Iterator[Record]:
     for line, begin, end in left:
+        if is_kept is not None and not is_kept(first + line):
+            continue
         good = _parsed_line(chunk, first + line, begin, end, parser, account)
+        if end + 1 == len(chunk):
+            chunk = b""
         if good is None:
             continue
         number, record_id, raw, parsed = good
@@ -326,13 +346,14 @@ def _good_lines(
     open_block: Callable[[], BinaryIO],
     account: BlockAccount,
     sample: float | None,
-    skimmer: Skimmer | None,
+    find_skimmer: FindSkimmer,
 ) -> Iterator[_GoodLine]:
     parser = Parser()
     is_kept = None if sample is None else _sampler(block.key, sample)
     for first, chunk in read_lines(block, open_block, account):
         # A longer chunk is one long line.
-        if skimmer is not None and is_kept is None and len(chunk) <= PARSED_LINE_BYTES:
+        is_skimmed = is_kept is None and len(chunk) <= PARSED_LINE_BYTES
+        if is_skimmed and (skimmer := find_skimmer()) is not None:
             yield from _skimmed_lines(chunk, first, skimmer, parser, account)
             continue
         start = 0

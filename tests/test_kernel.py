@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kernels import Line, ordinary_lines, skim, skim_each
 from reading import block_of, exact
 
-from mr import skimming
+from mr import codecs, skimming
 from mr.generate.damage import BAD_RECORD_KINDS, spoilt
 from mr.kernel.building import Functions
 from mr.lines import BlockAccount
@@ -209,14 +209,26 @@ def read_both(data: bytes, functions: Functions, **options: object) -> None:
     """Assert that a block's records and its account are the same with the scanner and without."""
     accounts = BlockAccount(), BlockAccount()
     ways = [
-        read_records(block_of(data), lambda: io.BytesIO(data), account, skimmer=skimmer)
+        read_records(
+            block_of(data),
+            lambda: io.BytesIO(data),
+            account,
+            find_skimmer=lambda skimmer=skimmer: skimmer,
+        )
         for account, skimmer in zip(accounts, (None, Skimmer(functions)), strict=True)
     ]
     for plain, skimmed in itertools.zip_longest(*ways):
         assert all_of(skimmed) == all_of(plain)
     assert accounts[0] == accounts[1]
     chunks = [
-        list(read_chunks(block_of(data), lambda: io.BytesIO(data), BlockAccount(), skimmer=skimmer))
+        list(
+            read_chunks(
+                block_of(data),
+                lambda: io.BytesIO(data),
+                BlockAccount(),
+                find_skimmer=lambda skimmer=skimmer: skimmer,
+            )
+        )
         for skimmer in (None, Skimmer(functions))
     ]
     assert chunks[0] == chunks[1]
@@ -259,13 +271,37 @@ def test_any_block_gives_the_same_records(functions, raws, most_lines, most_memb
         read_both(joined(b"id\t" + raw for raw in raws), functions)
 
 
+def test_the_scanner_may_come_within_a_block(functions, tree, monkeypatch):
+    """A block that is begun without it gives the same records when it is ready later."""
+    good = [line + b"\n" for line in ordinary_lines(tree.path)[:40]]
+    bad = [spoilt(line, kind) for line, kind in zip(good, BAD_RECORD_KINDS, strict=False)]
+    data = b"".join([*good[:20], *bad, *good[20:]])
+    monkeypatch.setattr(codecs, "OUTPUT_BYTES", len(data) // 10)
+    account = BlockAccount()
+    plain = [
+        all_of(record) for record in read_records(block_of(data), lambda: io.BytesIO(data), account)
+    ]
+    for chunks in (1, 2, 7):
+        ready = itertools.chain([None] * chunks, itertools.repeat(Skimmer(functions)))
+        whole = BlockAccount()
+        found = read_records(
+            block_of(data), lambda: io.BytesIO(data), whole, find_skimmer=ready.__next__
+        )
+        assert [all_of(record) for record in found] == plain
+        assert whole == account
+        assert next(ready) is not None, "the block ended before it was ready"
+
+
 def test_records_that_are_kept_outlive_their_turn(functions):
     """A record and its parts give their own values while others are read, and after all."""
     lines = [b'%d\t{"o":{"n":%d,"p":{"m":[%d]}},"l":[%d],"q":{}}' % (n, n, n, n) for n in range(50)]
     data = joined(lines)
     kept = []
     for record in read_records(
-        block_of(data), lambda: io.BytesIO(data), BlockAccount(), skimmer=Skimmer(functions)
+        block_of(data),
+        lambda: io.BytesIO(data),
+        BlockAccount(),
+        find_skimmer=lambda: Skimmer(functions),
     ):
         untouched = record.id in ("7", "8")
         kept.append((record, None if untouched else record["o"], iter(record._root)))
@@ -284,7 +320,7 @@ def test_readers_of_several_blocks_do_not_disturb_each_other(functions):
             block_of(data),
             lambda data=data: io.BytesIO(data),
             BlockAccount(),
-            skimmer=Skimmer(functions),
+            find_skimmer=lambda: Skimmer(functions),
         )
         for data in texts
     ]
@@ -301,7 +337,10 @@ def test_a_member_is_parsed_once(functions, monkeypatch):
     monkeypatch.setattr(simdjson, "Parser", lambda: made.append(1) or make())
     data = joined([b'id\t{"o":{"n":1},"p":{}}'] * 10)
     for record in read_records(
-        block_of(data), lambda: io.BytesIO(data), BlockAccount(), skimmer=Skimmer(functions)
+        block_of(data),
+        lambda: io.BytesIO(data),
+        BlockAccount(),
+        find_skimmer=lambda: Skimmer(functions),
     ):
         for _ in range(100):
             assert record["o"]["n"] == 1

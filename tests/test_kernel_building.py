@@ -1,22 +1,32 @@
 """Building and loading the compiled scanner: whole and our own, or else the plain code runs."""
 
 import hashlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hostile import joined
+from kernels import decompressed
+from mr.analyses.histograms import Histograms
 from published import content
 
+from mr import codecs, inline
+from mr.directory import DirectoryStore
+from mr.inline import RawRecord, run_inline
 from mr.kernel import building, ready
 from mr.kernel.building import SWITCH, build, build_here, load, object_path, write_object
 from mr.kernel.layout import LARGEST_COUNT
 from mr.kernel.ready import LEAST_BYTES, Ready
+from mr.listing import list_blocks
+from mr.mapping import map_blocks
+from mr.schema import load_filter, load_schema
 
 
 @pytest.fixture
@@ -360,3 +370,27 @@ def test_histograms_are_published_the_same_with_it_and_without(
     plain, compiled = map(content, folders)
     assert len(plain) > 100
     assert compiled == plain
+
+
+def test_histograms_are_published_the_same_when_it_is_ready_within_a_block(
+    functions, tree, tmp_path, monkeypatch
+):
+    """What plain code has begun the scanner goes on with."""
+    monkeypatch.setattr(codecs, "OUTPUT_BYTES", 100_000)
+    schema = load_schema()
+    records = [
+        RawRecord(record_id.decode(), raw, block.dimensions)
+        for block in list_blocks([str(tree.path)], schema, load_filter(None, schema)).blocks
+        for line in decompressed(Path(block.store_url, block.key)).splitlines()
+        for record_id, _, raw in [line.partition(b"\t")]
+    ]
+    folders = []
+    for chunks in (0, 1, 7, 10**9):
+        ready = itertools.chain(itertools.repeat(None, chunks), itertools.repeat(functions))
+        mapped = partial(map_blocks, compiled=ready.__next__)
+        monkeypatch.setattr(inline, "map_blocks", mapped)
+        folders.append(tmp_path / str(chunks))
+        run_inline(Histograms, records, output=DirectoryStore(folders[-1], durable=False))
+    scanned, *others = map(content, folders)
+    assert len(scanned) > 100
+    assert all(other == scanned for other in others)

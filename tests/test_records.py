@@ -30,7 +30,12 @@ def way(request, monkeypatch):
 
 def skimmed(read_either, functions):
     """The same function of `mr.records`, with a scanner of its own for each call."""
-    return lambda *given, **options: read_either(*given, **options, skimmer=Skimmer(functions))
+
+    def read(*given, **options):
+        skimmer = Skimmer(functions)
+        return read_either(*given, **options, find_skimmer=lambda: skimmer)
+
+    return read
 
 
 # Access

@@ -4,7 +4,7 @@ It gathers what `gathering` does, in tables that the compiled code fills (`mr.ke
 it does not take goes to the plain code, record by record.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -40,6 +40,7 @@ from mr.histograms.shelves import (
 )
 from mr.kernel import layout
 from mr.kernel.building import GATHER_ARRAYS, Functions
+from mr.lines import lines_of
 from mr.validity import parse_plain
 
 #: The values that make a path, in the order of `layout.OS` and on.
@@ -53,21 +54,26 @@ class ScannedGathering:
     `skip` is told what is left out, for the block at hand, a whole record with "" for its name.
     """
 
-    def __init__(self, functions: Functions, skip: Skip) -> None:
-        self._gather = functions.gather
-        self._spill = functions.spill
+    def __init__(self, skip: Skip) -> None:
         self._skip = skip
         #: For what the scanner leaves.
         self._plain = Gathering(skip)
+        #: None until there is compiled code; `_arrays` then are its memory.
+        self._functions: Functions | None = None
+        #: What was in tables that became full in the middle of a chunk.
+        self._waiting: list[tuple[tuple, Any]] = []
+        self._place: Place | None = None
+        #: Records of the block without a filter path, among those that were taken.
+        self._left_out = 0
+
+    def _prepare(self, functions: Functions) -> None:
+        self._functions = functions
         self._arrays = {
             name: np.zeros(shape, kind) for name, (shape, kind) in GATHER_ARRAYS.items()
         }
         self._arrays["powers"][:] = layout.powers_of_ten()
         self._arrays["bounds"][:] = exponential(SIMPLE_LOW, SIMPLE_HIGH, SIMPLE_BUCKETS)
         self._arguments = [array.ctypes.data for array in self._arrays.values()]
-        #: What was in tables that became full in the middle of a chunk.
-        self._waiting: list[tuple[tuple, Any]] = []
-        self._place: int | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -83,17 +89,22 @@ class ScannedGathering:
         """Tell where the next lines belong."""
         self._place = place
         self._plain.begin_block(place)
-        #: Records of the block without a filter path, among those that were taken.
         self._left_out = 0
 
-    def take(self, chunk: bytes) -> tuple[int, list[tuple[int, int, int]]]:
-        """Add up a chunk of whole lines of the block.
+    def take(
+        self, chunk: bytes, functions: Functions | None
+    ) -> tuple[int, Iterable[tuple[int, int, int]]]:
+        """Add up a chunk of whole lines of the block, as far as the compiled code is sure of them.
 
         Returns how many were taken, and of each other line its place among the lines, its begin and
-        its newline.
+        its newline: all of them while there is no compiled code.
         """
         if not chunk.endswith(b"\n"):
             raise ValueError("the scanner would run past the end of a chunk without a newline")
+        if self._functions is None:
+            if functions is None:
+                return 0, lines_of(chunk)
+            self._prepare(functions)
         cursor, refused = self._arrays["cursor"], self._arrays["refused"]
         cursor[:] = 0
         taken, left = 0, []
@@ -101,7 +112,7 @@ class ScannedGathering:
             if cursor[layout.IS_FULL] or self._records >= layout.MOST_RECORDS:
                 self._waiting += self._emptied()
             number = self._places.setdefault(self._place, len(self._places))
-            self._gather(chunk, len(chunk), number, *self._arguments)
+            self._functions.gather(chunk, len(chunk), number, *self._arguments)
             taken += int(cursor[layout.TAKEN])
             self._records += int(cursor[layout.TAKEN])
             left += map(tuple, refused[: cursor[layout.WRITTEN]].tolist())
@@ -113,7 +124,8 @@ class ScannedGathering:
 
     def end_block(self) -> int:
         """Finish a block, and return how many of its records have no filter path."""
-        self._count_left_out()
+        if self._functions is not None:
+            self._count_left_out()
         return self._left_out + self._plain.end_block()
 
     @property
@@ -123,8 +135,9 @@ class ScannedGathering:
 
     def pairs(self) -> Iterator[tuple[tuple, Any]]:
         """Yield all that was gathered as pairs of the shuffle; start afresh."""
-        yield from chain(self._waiting, self._emptied(), self._plain.pairs())
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        scanned = [] if self._functions is None else self._emptied()
+        yield from chain(waiting, scanned, self._plain.pairs())
 
     # Paths
 
@@ -223,7 +236,7 @@ class ScannedGathering:
         found = np.empty((3, most), np.int64)
         kinds = np.empty(len(starts), np.int64)
         cells = self._arrays["cells"]
-        written = self._spill(
+        written = self._functions.spill(
             *(cells.ctypes.data, len(cells)),
             *(starts.ctypes.data, buckets.ctypes.data, len(starts)),
             *(found[0].ctypes.data, found[1].ctypes.data, found[2].ctypes.data, most),

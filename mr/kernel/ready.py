@@ -21,7 +21,7 @@ class Ready:
     def functions(self, size: int) -> Functions | None:
         """The compiled functions for a task of `size` bytes; None where the plain code is to run.
 
-        A task asks again for each block, since the code may be built meanwhile.
+        A task asks again for each chunk, since the code may be built meanwhile.
         """
         if size < LEAST_BYTES and os.environ.get(SWITCH) != "1":
             return None
