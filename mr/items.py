@@ -12,7 +12,7 @@ from mr import keys, values
 from mr.errors import AnalysisError, FormatError
 
 
-class Pair(msgspec.Struct, frozen=True):  # made in a fifth of a dataclass's time
+class Pair(msgspec.Struct, frozen=True, gc=False):  # made in a fifth of a dataclass's time
     """A key and its value; `text` is the whole line, separators included, if a script chose it."""
 
     key: Any

@@ -101,7 +101,10 @@ def reduce_runs(
             position.moves += 1
             if type(key_values) is GeneratorType or len(key_values) > FEW_VALUES:
                 key_values = _moving(key_values, position)
-            for out in as_pairs(reduce(key, ValueStream(key_values)), where):
+            pairs = reduce(key, ValueStream(key_values))
+            if type(pairs) is not GeneratorType:
+                pairs = as_pairs(pairs, where)
+            for out in pairs:
                 position.moves += 1
                 writer.add(under, _encode(out, where, key))
     if analysis.finish_reduce is not None:

@@ -7,7 +7,7 @@ begins. What does not fit into memory is combined first, then spilled to local d
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise, repeat, zip_longest
+from itertools import islice, pairwise, repeat, zip_longest
 from pathlib import Path
 from types import GeneratorType
 from typing import Any, BinaryIO
@@ -25,6 +25,7 @@ from mr.runs import (
     Span,
     group,
     merge_in_passes,
+    pieces,
     unheard,
     write_run,
 )
@@ -191,20 +192,32 @@ class MapBuffer:
         """Combine the values of a key; returns what that adds to the size."""
         value_bytes = _size_of_values(found)
         WATCH.add(COMBINE, value_bytes)
-        combined = self._combine.held(key if type(key) is str else keys.decode(key), found)
-        self._held[key] = combined[0] if len(combined) == 1 else combined
+        (combined,) = self._combine.held([_named(key, found)])
+        self._keep(key, combined)
+        return _size_of_values(combined) - value_bytes
+
+    def _keep(self, place: Place, combined: list[Held]) -> None:
+        self._held[place] = combined[0] if len(combined) == 1 else combined
         # Where combining frees little, wait longer before the next try: else it is quadratic.
         if 2 * len(combined) > self._combine_values:
-            self._patience[key] = 2 * len(combined)
-        return _size_of_values(combined) - value_bytes
+            self._patience[place] = 2 * len(combined)
 
     def _combine_all(self) -> None:
         if self._combine is None:
             return
         before = WATCH.enter(COMBINE)
-        for key, found in self._held.items():
-            if type(found) is list and len(found) > 1:
-                self._size += self._combine_key(key, found)
+        several = [
+            (place, found)
+            for place, found in self._held.items()
+            if type(found) is list and len(found) > 1
+        ]
+        size = sum([_size_of_values(found) for _, found in several])
+        WATCH.add(COMBINE, size)
+        self._size -= size
+        columns = self._combine.held(_named(place, found) for place, found in several)
+        for (place, _), combined in zip(several, columns, strict=True):
+            self._keep(place, combined)
+            self._size += _size_of_values(combined)
         WATCH.enter(before)
 
     def _shrink(self) -> None:
@@ -315,8 +328,17 @@ def _encoded_places(places: list[Place]) -> list[bytes]:
 
 
 def _size_of_values(found: list[Held]) -> int:
-    data = sum([len(value) for value in found if type(value) is bytes])
+    data = 0
+    if bytes in map(type, found):
+        data = sum([len(value) for value in found if type(value) is bytes])
     return data + VALUE_OVERHEAD_BYTES * len(found)
+
+
+def _named(place: Place, found: list[Held]) -> tuple[Any, list[Any]]:
+    """A key and its values as user code has them."""
+    if bytes in map(type, found):
+        found = [value if type(value) is int else values.decode(value) for value in found]
+    return place if type(place) is str else keys.decode(place), found
 
 
 def _rows(part: Sequence[list[Any]]) -> Iterator[Rows]:
@@ -393,27 +415,31 @@ class Combiner:
         """Combine a key's values, of which there may be more than memory holds."""
         key = keys.decode(encoded)
         stream = ValueStream(value for value in map(values.decode, found))
-        for value in self._values(key, stream):
-            yield self._encoded(key, value)
-
-    def held(self, key: Any, found: list[Held]) -> list[Held]:
-        """Combine values as a buffer holds them."""
-        stream = ValueStream(
-            [value if type(value) is int else values.decode(value) for value in found]
-        )
-        return [
-            value if type(value) is int else self._encoded(key, value)
-            for value in self._values(key, stream)
-        ]
-
-    def _values(self, key: Any, stream: ValueStream) -> Iterator[Any]:
         for pair in as_pairs(self._combine(key, stream), self._where):
-            if type(pair) is not tuple or len(pair) != 2:
-                pair = as_pair(pair, self._where)
-            other, value = pair
+            other, value = as_pair(pair, self._where)
             if other is not key:
                 self._check_key(other, key)
-            yield value
+            yield self._encoded(key, value)
+
+    def held(self, columns: Iterable[tuple[Any, list[Any]]]) -> Iterator[list[Held]]:
+        """Combine the values of each key, as a buffer holds them then.
+
+        All is done in this one loop, since each call costs as much as adding up a few numbers.
+        """
+        combine, where = self._combine, self._where
+        for key, found in columns:
+            pairs = combine(key, ValueStream(found))
+            if type(pairs) is not GeneratorType:
+                pairs = as_pairs(pairs, where)
+            combined = []
+            for pair in pairs:
+                if type(pair) is not tuple or len(pair) != 2:
+                    pair = as_pair(pair, where)
+                other, value = pair
+                if other is not key:
+                    self._check_key(other, key)
+                combined.append(value if type(value) is int else self._encoded(key, value))
+            yield combined
 
     def _check_key(self, other: Any, key: Any) -> None:
         if _encoded_key(other, self._where) != keys.encode(key):
@@ -428,15 +454,26 @@ class Combiner:
 
 def _combined(merged: Iterable[Rows], combine: Combiner) -> Iterator[Rows]:
     """Merged rows with the values of each key combined where it has several."""
-    for names, found in group((names, column) for names, column, _ in merged):
+    few = (piece for rows in merged for piece in pieces(rows))
+    for names, found in group((names, column) for names, column, _ in few):
+        several = [
+            number
+            for number, each in enumerate(found)
+            if type(each) is not GeneratorType and len(each) > 1
+        ]
+        decoded = iter(values.decode_all([value for number in several for value in found[number]]))
+        columns = combine.held(
+            (key, list(islice(decoded, len(found[number]))))
+            for key, number in zip(
+                keys.decode_all([names[number] for number in several]), several, strict=True
+            )
+        )
+        for number, column in zip(several, columns, strict=True):
+            found[number] = _encoded(column)
         keys_out: list[bytes] = []
         values_out: list[bytes] = []
         for name, each in zip(names, found, strict=True):
-            if type(each) is GeneratorType:
-                each = combine(name, each)
-            elif len(each) > 1:
-                each = _encoded(combine.held(keys.decode(name), each))
-            for value in each:
+            for value in combine(name, each) if type(each) is GeneratorType else each:
                 keys_out.append(name)
                 values_out.append(value)
                 if len(keys_out) == ROWS_AT_A_TIME:
