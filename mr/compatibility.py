@@ -2,6 +2,8 @@
 
 Code travels as byte code, which each minor version of Python has its own of; and what a worker
 has installed need not be what the sender has.
+
+`packaging` takes 30 ms to import, of which most jobs need nothing, so it is where it is needed.
 """
 
 import importlib.metadata
@@ -10,10 +12,6 @@ import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from mr.analysis import Analysis, steps
 from mr.errors import UsageError
@@ -39,6 +37,8 @@ def this_platform(packages: Collection[str] | None) -> Platform:
 
     Distributions that are not installed are left out.
     """
+    from packaging.utils import canonicalize_name
+
     if packages is None:
         chosen = dict(installed_packages())
     else:  # all of them would be a tenth of a second
@@ -63,6 +63,8 @@ def _version_of(distribution: str) -> str:
 @cache
 def installed_packages() -> Mapping[str, str]:
     """Every distribution that this process can import but ours, and its version."""
+    from packaging.utils import canonicalize_name
+
     found: dict[str, str] = {}
     for one in importlib.metadata.distributions():
         name = one.metadata["Name"]  # None when its metadata is damaged
@@ -77,6 +79,8 @@ def packages_of(modules: Iterable[str]) -> set[str]:
     modules = {name for name in modules if _is_importable(name)}
     if not modules:
         return set()  # the table takes a tenth of a second
+    from packaging.utils import canonicalize_name
+
     table = importlib.metadata.packages_distributions()
     found = {canonicalize_name(name) for module in modules for name in table.get(module, ())}
     return found - {OURS}
@@ -94,6 +98,9 @@ def differences(sent: Platform, here: Platform, requirements: Sequence[str]) -> 
     the sender's that is missing here, or is of another major version (before 1.0, another minor
     one), unless the requirements name it, for then it is installed.
     """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
     found = []
     if sent.python and here.python and _minor(sent.python) != _minor(here.python):
         found.append(f"Python is {here.python} here, and {sent.python} where the job was made")
@@ -117,6 +124,8 @@ def _minor(python: str) -> list[str]:
 
 def _promise(version: str) -> tuple:
     """The part of a version that changes when programs must change with it."""
+    from packaging.version import InvalidVersion, Version
+
     try:
         parsed = Version(version)
     except InvalidVersion:
@@ -141,6 +150,8 @@ def requirements_of(analysis: type[Analysis]) -> list[str]:
 
 
 def _check(text: object, where: str) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         if not isinstance(text, str):
             raise InvalidRequirement("it is no text")

@@ -12,6 +12,7 @@ from mr.kernel.layout import (
     INNER,
     IS_FULL,
     IS_PLAIN,
+    KIND_BITS,
     KIND_FLOAT,
     KIND_INT,
     KIND_SHIFT,
@@ -22,6 +23,7 @@ from mr.kernel.layout import (
     PENDING_ROW,
     PLACE,
     ROW_COUNTS,
+    ROW_KINDS,
     ROW_SUBMISSIONS,
     ROW_SUMS,
     SERIAL,
@@ -44,7 +46,6 @@ from mr.kernel.rows import (
     add_int,
     add_shifted,
     is_named,
-    mark,
     name_of,
     prefetch,
     row_of,
@@ -233,7 +234,7 @@ def path_of(text, tokens, block, used, names, slots, arena):
 @register_jitable
 def add_histogram(cells, row, buckets, entries, begin, end):
     cells[row + ROW_SUBMISSIONS] += 1
-    given = 0
+    given = kinds = 0
     for entry in range(begin, end):
         index = entries[entry, 0]
         value = entries[entry, 2]
@@ -244,12 +245,15 @@ def add_histogram(cells, row, buckets, entries, begin, end):
         given |= 1 << index
         if entries[entry, 1]:
             if value != _MINUS_ONE_BITS:
+                kinds |= KIND_FLOAT << (KIND_BITS * index)
                 add_double(cells, row, index, value)
         elif value != -1:
+            kinds |= KIND_INT << (KIND_BITS * index)
             add_int(cells, row, index, value)
     for index in range(STATISTICS):
-        if not (given >> index) & 1:
-            mark(cells, row, index, KIND_INT)  # it is 0
+        # It is 0 where none is given, which is an int.
+        kinds |= (1 - ((given >> index) & 1)) * KIND_INT << (KIND_BITS * index)
+    cells[row + ROW_KINDS] |= kinds
 
 
 @register_jitable
@@ -264,11 +268,10 @@ def add_measure(cells, row, value, bounds):
     # The same function of the same library as Python's. The logarithm of an int is 0, or it has no
     # bits below 2**-53.
     log = math.log(float(abs(value)) + 1.0)
-    mark(cells, row, 1, KIND_FLOAT)
+    cells[row + ROW_KINDS] |= KIND_INT | (KIND_FLOAT | KIND_FLOAT << KIND_BITS) << KIND_BITS
     mantissa = np.int64(log * 2.0**53)
     add_shifted(cells, row + ROW_SUMS + SUM_WORDS, mantissa, FRACTION_BITS - 53, False)
     square = log * log
-    mark(cells, row, 2, KIND_FLOAT)
     if square < _LARGE_SQUARE:
         mantissa, bits = np.int64(square * 2.0**54), 54
     else:

@@ -8,11 +8,7 @@ from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import make_array
 
 from mr.kernel.layout import (
-    FRACTION_BITS,
     FULL,
-    KIND_BITS,
-    KIND_FLOAT,
-    KIND_INT,
     KIND_SHIFT,
     LIMB_BITS,
     LIMBS,
@@ -234,20 +230,18 @@ def add_shifted(cells, total, magnitude, shift, is_negative):
 
 
 @register_jitable
-def mark(cells, row, index, kind):
-    cells[row + ROW_KINDS] |= kind << (KIND_BITS * index)
-
-
-@register_jitable
 def add_int(cells, row, index, value):
-    mark(cells, row, index, KIND_INT)
-    total = row + ROW_SUMS + SUM_WORDS * index
-    add_shifted(cells, total, abs(value), FRACTION_BITS, value < 0)
+    """Add an int to a sum, whose lowest 96 bits are a fraction."""
+    at = row + ROW_SUMS + SUM_WORDS * index + 1
+    old = np.uint64(cells[at])
+    new = old + (np.uint64(value) << _32)
+    cells[at] = np.int64(new)
+    cells[at + 1] += (value >> 32) + np.int64(new < old)
 
 
 @register_jitable
 def add_double(cells, row, index, bits):
-    mark(cells, row, index, KIND_FLOAT)
+    """Add a double to a sum; its bits are not those of infinity or of what is no number."""
     field = (bits >> MANTISSA_BITS) & 0x7FF
     if field == 0:  # zero: there are no subnormal ones
         return
