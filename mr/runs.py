@@ -110,6 +110,8 @@ class RunWriter:
             for column, more in zip(self._rows, piece, strict=True):
                 column.extend(more)
             self._size += size
+            if self._size >= FRAME_BYTES:  # a large row
+                self.flush()
 
     def flush(self) -> None:
         """Close the frame at hand; called at the end of each run."""

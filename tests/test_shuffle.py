@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mr import keys, shuffle, values
@@ -136,6 +136,9 @@ BYTES = st.binary(max_size=300) | st.integers(0, 2 * FRAME_BYTES).map(bytes)
     triples=st.lists(st.tuples(st.binary(max_size=5), BYTES, st.binary(max_size=2)), max_size=20),
     with_origins=st.booleans(),
     cuts=st.lists(st.integers(0, 20), max_size=3).map(sorted),
+)
+@example(  # a large row among many, and one more after it
+    triples=[(b"a", bytes(2 * FRAME_BYTES), b""), (b"b", b"", b"")], with_origins=False, cuts=[0, 1]
 )
 def test_a_run_gives_back_its_rows(triples, with_origins, cuts):
     """What is written to a run, one by one or many at once, is read from it in order."""
