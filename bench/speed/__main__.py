@@ -34,7 +34,6 @@ class Sizes:
     peers: str
     words: str
     tiny: int
-    cluster: str
     empty_tasks: int
     runs: int
     peer_runs: int
@@ -42,13 +41,11 @@ class Sizes:
     different: int
 
 
-#: Blocks of the cluster's part: of some MB each, as large ones of telemetry are.
-CLUSTER_BLOCKS = 20
 FULL = Sizes(
-    *("2GB", 16, "200MB", "100MB", 10_000, "300MB", 300),
+    *("2GB", 16, "200MB", "100MB", 10_000, 300),
     *(3, 2, reduction.NUMBERS, reduction.DIFFERENT),
 )
-QUICK = Sizes("20MB", 4, "10MB", "4MB", 500, "20MB", 20, 1, 1, (10, 20, 40), 4)
+QUICK = Sizes("20MB", 4, "10MB", "4MB", 500, 20, 1, 1, (10, 20, 40), 4)
 
 
 class Benchmark:
@@ -93,8 +90,7 @@ class Benchmark:
 
     def cluster(self) -> tuple[object, str]:
         """A worker of a cluster, beside the local engine."""
-        sizes = self._sizes
-        tree = corpus.telemetry(self._data, sizes.cluster, 4, "a", CLUSTER_BLOCKS)
+        tree, sizes = self._telemetry(), self._sizes
         empty = corpus.tiny_blocks(self._data, sizes.empty_tasks)
         return cluster.measure(self._place, tree, empty, sizes.runs), told(tree)
 
@@ -151,7 +147,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--peers-size", help=f"the same where peers read them ({FULL.peers})")
     parser.add_argument("--words-size", help=f"raw texts ({FULL.words})")
     parser.add_argument("--tiny-blocks", type=int, help=f"({FULL.tiny:,})")
-    parser.add_argument("--cluster-size", help=f"raw records in S3 ({FULL.cluster})")
     parser.add_argument("--runs", type=int, help=f"counted runs of each ({FULL.runs})")
     parser.add_argument("--peer-runs", type=int, help=f"the same beside peers ({FULL.peer_runs})")
     parser.add_argument("--only", action="append", choices=PARTS, help="repeatable")
@@ -170,7 +165,6 @@ def chosen_sizes(chosen: argparse.Namespace) -> Sizes:
         peers=chosen.peers_size or usual.peers,
         words=chosen.words_size or usual.words,
         tiny=chosen.tiny_blocks or usual.tiny,
-        cluster=chosen.cluster_size or usual.cluster,
         empty_tasks=usual.empty_tasks,
         runs=chosen.runs or usual.runs,
         peer_runs=chosen.peer_runs or usual.peer_runs,
