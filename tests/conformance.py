@@ -181,11 +181,11 @@ def _check_coverage(coverage: dict[str, Any], processed: list[str]) -> None:
 
 def _check_state(state: Path, definitions: dict[str, Any]) -> None:
     assert _object(state / "folder.json")["folder"] == state.parent.name
-    assert (state / "folder.jsonl.gz").is_file()
+    assert (state / "folder.jsonl.zst").is_file()
     measures = json.loads(_body(state / "measures.json"))
     assert definitions.keys() <= set(measures), "a published measure has no state"
     named = {path.name for path in (state / "measures").glob("*")}
-    assert named == {f"{measure}.jsonl.gz" for measure in measures}, "states of other measures"
+    assert named == {f"{measure}.jsonl.zst" for measure in measures}, "states of other measures"
 
 
 def _list(path: Path) -> list[str]:

@@ -72,7 +72,7 @@ def test_a_published_folder_conforms(root):
             lambda f: change(f / "coverage.json", lambda d: d["records"].update(read=3)),
             "do not add up",
         ),
-        (lambda f: (f / "state/measures/TIMES.jsonl.gz").unlink(), "states of other measures"),
+        (lambda f: (f / "state/measures/TIMES.jsonl.zst").unlink(), "states of other measures"),
         (
             lambda f: (f.parent / "FILES_MISSING").write_bytes(
                 (f.parent / "FILES_PROCESSED").read_bytes()

@@ -1,6 +1,5 @@
 """Updates of a published folder: racing, dying at any write, hostile and broken surroundings."""
 
-import gzip
 import hashlib
 import json
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import zstandard
 from conformance import check_published
 from hypothesis import given
 from hypothesis import strategies as st
@@ -285,7 +285,9 @@ def test_folder_names_rise_even_if_the_clock_does_not(tmp_path):
                 }
             )
         )  # fmt: skip
-        (tmp_path / "out" / names[-1] / "state/folder.jsonl.gz").write_bytes(gzip.compress(b""))
+        (tmp_path / "out" / names[-1] / "state/folder.jsonl.zst").write_bytes(
+            zstandard.compress(b"")
+        )
 
     assert names == [f"201406092016{second}-22-nightly" for second in (22, 23, 24)]
 

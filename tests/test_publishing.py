@@ -1,6 +1,5 @@
 """Publishing merged histograms by the command line: what a person sees, and what is on disk."""
 
-import gzip
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 import histogram_reference
 import pytest
 import reference
+import zstandard
 from conformance import check_published
 from conftest import COMMAND_TIMEOUT_S
 from published import content, payload, times, versions, write_block, write_definitions
@@ -361,14 +361,14 @@ def test_a_damaged_state_is_told(publish, blocks, tmp_path):
     """One sentence that names the file and --rebuild; what is published stays as it is."""
     publish(blocks)
     folder = tmp_path / "out" / versions(tmp_path / "out")["nightly/31"]
-    state = folder / "state/measures/TIMES.jsonl.gz"
-    state.write_bytes(gzip.compress(b"[[],[[1,2]\n"))
+    state = folder / "state/measures/TIMES.jsonl.zst"
+    state.write_bytes(zstandard.compress(b"[[],[[1,2]\n"))
     write_block(blocks, [payload(TIMES=times(2))], number=5)
 
     answer = publish(blocks)
 
     assert answer.code == 1
-    assert "TIMES.jsonl.gz: the state of what is published is damaged" in answer.err
+    assert "TIMES.jsonl.zst: the state of what is published is damaged" in answer.err
     assert "--rebuild" in answer.err
     assert submissions(tmp_path / "out") == 3
     assert publish(blocks, "--rebuild").code == 0

@@ -7,22 +7,21 @@
 
 A shelf's values are `shelves.pack`ed bytes, or `ledger.odd_value`s. All that is published of one
 measure, or of the folder itself, is a section. Its entries stand in its state file by suffix, a
-line of JSON each: `[[part, ...], value]`, compressed by gzip.
+line of JSON each: `[[part, ...], value]`, compressed by zstd.
 
     ()                                                  of a measure: its layouts
     (kind, date, reason, app, os, version, arch)        of a measure: a cell
     (BLOCK, key) and so on                              of a folder, as above
 """
 
-import gzip
 import json
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, BinaryIO
 
 import numpy as np
+import zstandard
 
 from mr.errors import FormatError
 from mr.histograms.filters import Path
@@ -40,6 +39,8 @@ Value = Any
 _LEVEL = 1
 #: Bytes of small writes that are gathered.
 _PIECE_BYTES = 64 * 1024
+#: Bytes of a state file that are unpacked at a time.
+_PACKED_BYTES = 16 * 1024
 
 
 def drained(gathered: Iterable[tuple[Key, Sheet | Odd]]) -> Iterator[tuple[tuple, Any]]:
@@ -98,8 +99,9 @@ class StateWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        # Without a name and a time.
-        self._out = gzip.GzipFile("", "wb", _LEVEL, file, mtime=0)
+        # A fifth of the time of gzip, which was a sixth of that of publishing.
+        packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self._out = packer.stream_writer(file, closefd=False)
         self._lines = Pieces(self._out)
 
     def write(self, suffix: Suffix, value: Any) -> None:
@@ -145,23 +147,32 @@ class Pieces:
 
 def read_entries(stream: BinaryIO, where: str) -> Iterator[tuple[Suffix, Value]]:
     """Yield the entries of a state file; closes it. Raises FormatError for what is none."""
-    with stream, gzip.GzipFile(fileobj=stream) as lines:
-        try:
-            for line in lines:
+    try:
+        with stream:
+            for line in _lines(stream):
                 suffix, value = json.loads(line)
                 yield tuple(suffix), _value(suffix, value)
-        except (
-            EOFError,
-            zlib.error,
-            gzip.BadGzipFile,
-            ValueError,
-            TypeError,
-            FormatError,
-        ) as error:
-            raise FormatError(
-                f"{where}: the state of what is published is damaged ({error}); --rebuild "
-                "publishes afresh."
-            ) from None
+    except (zstandard.ZstdError, ValueError, TypeError, FormatError) as error:
+        raise FormatError(
+            f"{where}: the state of what is published is damaged ({error}); --rebuild "
+            "publishes afresh."
+        ) from None
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    unpacker = zstandard.ZstdDecompressor().decompressobj()
+    begun: list[bytes] = []
+    while data := stream.read(_PACKED_BYTES):
+        first, *others = unpacker.decompress(data).split(b"\n")
+        begun.append(first)
+        if others:
+            yield b"".join(begun)
+            yield from others[:-1]
+            begun = others[-1:]
+    if not unpacker.eof or any(begun):
+        raise FormatError("it is cut off")
+    if unpacker.unused_data:
+        raise FormatError("something follows its end")
 
 
 def _value(suffix: list, value: Any) -> Value:

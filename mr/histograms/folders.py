@@ -58,7 +58,7 @@ def info_name(folder: str) -> str:
 def state_name(folder: str, measure: str = "") -> str:
     """Where a section's state lies; without a measure the folder's own."""
     name = f"measures/{measure}" if measure else "folder"
-    return f"{folder}/state/{name}.jsonl.gz"
+    return f"{folder}/state/{name}.jsonl.zst"
 
 
 def measures_name(folder: str) -> str:

@@ -92,7 +92,7 @@ class MeasureSection(_Section):
         self._open_file = open_file
         self._definitions = definitions
         self._paths = paths
-        self._state = StateWriter(open_file(f"{folder}/state/measures/{measure}.jsonl.gz"))
+        self._state = StateWriter(open_file(f"{folder}/state/measures/{measure}.jsonl.zst"))
         self._layouts: list[Layout] = []
         self._definition: Definition | None = None
         self._files: dict[int, DateFile] = {}
@@ -241,7 +241,7 @@ class FolderSection(_Section):
         base_tree: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(base)
-        self._state = StateWriter(open_file(f"{folder}/state/folder.jsonl.gz"))
+        self._state = StateWriter(open_file(f"{folder}/state/folder.jsonl.zst"))
         self._blocks = open_file(f"{folder}/FILES_PROCESSED")
         self._tree_file = open_file(f"{folder}/filter-tree.json")
         self._tree = FilterTree(base_tree)
