@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 #: Measures of the tests, one of each kind.
 DEFINITIONS = {
     "TIMES": {"kind": "exponential", "high": "10 * 1000", "n_buckets": 10, "description": "Time"},
@@ -64,7 +66,9 @@ def versions(root: Path) -> dict[str, str]:
 
 
 def unpacked(data: bytes) -> bytes:
-    """What a file holds, whether it is gzipped or not."""
+    """What a file holds, whether it is packed or not."""
+    if data.startswith(zstandard.FRAME_HEADER):
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
     return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
 
 

@@ -59,10 +59,10 @@ def test_a_remote_folder_is_gzipped_where_the_client_reads(tmp_path):
         json.loads(gzip.decompress(data))
     assert not (folder / "FILES_PROCESSED").read_bytes().startswith(GZIP)
     assert not (far / "FILES_PROCESSED").read_bytes().startswith(GZIP)
-    # Gzipped once.
-    states = list((folder / "state").rglob("*.gz"))
+    # Packed once.
+    states = list((folder / "state").rglob("*.zst"))
     assert len(states) == 3
-    assert not any(gzip.decompress(path.read_bytes()).startswith(GZIP) for path in states)
+    assert not any(path.read_bytes().startswith(GZIP) for path in states)
     assert not any(path.read_bytes().startswith(GZIP) for path in near.rglob("*.json"))
     assert content(far) == content(near)
     assert check_published(far) == check_published(near)
