@@ -21,9 +21,16 @@ def machine() -> dict[str, str]:
         "kernel": platform.release(),
         "Python": platform.python_version(),
         "xz": _first_words(["xz", "--version"]),
-        "commit": _first_words(["git", "describe", "--always", "--dirty"]),
+        "commit": _commit(),
         **{name: installed(name) or "not installed" for name in PACKAGES},
     }
+
+
+def _commit() -> str:
+    """The commit that is measured, and whether more was changed than a part before this wrote."""
+    ours = [":(top,exclude)bench/results.md", ":(top,exclude)README.md"]
+    changed = _first_words(["git", "status", "--porcelain", "--", ":/", *ours])
+    return _first_words(["git", "describe", "--always"]) + ("-dirty" if changed else "")
 
 
 def _cpu() -> str:
