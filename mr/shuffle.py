@@ -206,16 +206,14 @@ class MapBuffer:
         if self._combine is None:
             return
         before = WATCH.enter(COMBINE)
-        several = [
-            (place, found)
-            for place, found in self._held.items()
-            if type(found) is list and len(found) > 1
-        ]
-        size = sum([_size_of_values(found) for _, found in several])
+        held = self._held
+        several = [place for place, found in held.items() if type(found) is list and len(found) > 1]
+        size = sum([_size_of_values(held[place]) for place in several])
         WATCH.add(COMBINE, size)
         self._size -= size
-        columns = self._combine.held(_named(place, found) for place, found in several)
-        for (place, _), combined in zip(several, columns, strict=True):
+        # Looked up one by one, so that no values are held twice.
+        columns = self._combine.held(_named(place, held[place]) for place in several)
+        for place, combined in zip(several, columns, strict=True):
             self._keep(place, combined)
             self._size += _size_of_values(combined)
         WATCH.enter(before)
