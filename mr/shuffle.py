@@ -7,7 +7,7 @@ begins. What does not fit into memory is combined first, then spilled to local d
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, pairwise, repeat, zip_longest
+from itertools import chain, islice, pairwise, repeat, zip_longest
 from pathlib import Path
 from types import GeneratorType
 from typing import Any, BinaryIO
@@ -454,27 +454,21 @@ def _combined(merged: Iterable[Rows], combine: Combiner) -> Iterator[Rows]:
     """Merged rows with the values of each key combined where it has several."""
     few = (piece for rows in merged for piece in pieces(rows))
     for names, found in group((names, column) for names, column, _ in few):
-        several = [
-            number
-            for number, each in enumerate(found)
-            if type(each) is not GeneratorType and len(each) > 1
-        ]
-        decoded = iter(values.decode_all([value for number in several for value in found[number]]))
-        columns = combine.held(
-            (key, list(islice(decoded, len(found[number]))))
+        *columns, stream = found  # what the last key has may go on
+        several = [number for number, column in enumerate(columns) if len(column) > 1]
+        decoded = iter(values.decode_all(list(_chained(columns[number] for number in several))))
+        combined = combine.held(
+            (key, list(islice(decoded, len(columns[number]))))
             for key, number in zip(
                 keys.decode_all([names[number] for number in several]), several, strict=True
             )
         )
-        for number, column in zip(several, columns, strict=True):
-            found[number] = _encoded(column)
-        keys_out: list[bytes] = []
-        values_out: list[bytes] = []
-        for name, each in zip(names, found, strict=True):
-            for value in combine(name, each) if type(each) is GeneratorType else each:
-                keys_out.append(name)
-                values_out.append(value)
-                if len(keys_out) == ROWS_AT_A_TIME:
-                    yield keys_out, values_out, []
-                    keys_out, values_out = [], []
-        yield keys_out, values_out, []
+        for number, column in zip(several, combined, strict=True):
+            columns[number] = _encoded(column)
+        yield list(_chained(map(repeat, names, map(len, columns)))), list(_chained(columns)), []
+        last = combine(names[-1], stream)
+        while column := list(islice(last, ROWS_AT_A_TIME)):
+            yield [names[-1]] * len(column), column, []
+
+
+_chained = chain.from_iterable
