@@ -99,7 +99,7 @@ class StateWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        # A fifth of the time of gzip, which was a sixth of that of publishing.
+        # A third of the time of gzip, and half of its bytes (600 states of 46 MB).
         packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
         self._out = packer.stream_writer(file, closefd=False)
         self._lines = Pieces(self._out)
