@@ -43,7 +43,7 @@ from mr.plans import read_line
 from mr.prefetch import read_ahead
 from mr.publishing import Commits
 from mr.reducing import reduce_runs
-from mr.runs import RunWriter, Span
+from mr.runs import Mark, RunWriter, Span
 from mr.shuffle import Combiner, ItemSink, MapBuffer
 from mr.sources import Run, Sources
 from mr.spec import JobSpec, RunRef, Step, line_blocks, line_runs, read_spec
@@ -175,14 +175,16 @@ def _run(attempt: Attempt) -> Commit:
     analysis.setup()
     pairs = spills = 0
     files: dict[str, Span] = {}
+    marks: list[Mark] = []
     if task.kind == "publish":
         said = _publish(attempt, analysis, line)
         return Commit(task.id, attempt.name, [], seconds=time.monotonic() - start, said=said)
     if task.kind == "reduce":
-        span, files = _reduce(attempt, analysis, line)
-        spans = [span]
+        written, files = _reduce(attempt, analysis, line)
+        spans, marks = [Span(0, written.written)], written.marks.found
     elif not attempt.step.has_reduce:
-        spans, pairs = _map_only(attempt, analysis, line)
+        written, pairs = _map_only(attempt, analysis, line)
+        spans, marks = [Span(0, written.written)], written.marks.found
     else:
         buffer = _map_buffer(attempt, analysis)
         _feed(attempt, analysis, line, buffer)
@@ -191,7 +193,7 @@ def _run(attempt: Attempt) -> Commit:
         pairs, spills = buffer.pairs, buffer.spills
     seconds = time.monotonic() - start
     tally = attempt.position.tally
-    return Commit(task.id, attempt.name, spans, tally, pairs, spills, seconds, files)
+    return Commit(task.id, attempt.name, spans, tally, pairs, spills, seconds, files, marks)
 
 
 @contextmanager
@@ -249,13 +251,13 @@ def _remote(blocks: list[Block]) -> list[Block]:
     return [block for block in blocks if block.store_url in remote]
 
 
-def _map_only(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[list[Span], int]:
+def _map_only(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[RunWriter, int]:
     with _writing(attempt, attempt.result) as out:
         writer = RunWriter(out, attempt.moved)
         sink = ItemSink(writer)
         _feed(attempt, analysis, line, sink)
         writer.flush()
-    return [Span(0, writer.written)], sink.pairs
+    return writer, sink.pairs
 
 
 def _map_buffer(attempt: Attempt, analysis: Analysis) -> MapBuffer:
@@ -271,7 +273,7 @@ def _map_buffer(attempt: Attempt, analysis: Analysis) -> MapBuffer:
     )
 
 
-def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, dict[str, Span]]:
+def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[RunWriter, dict[str, Span]]:
     partition, runs = line_runs(line)
     spec = attempt.job.spec
     output = _output(spec, attempt.task.step)
@@ -296,7 +298,7 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[Span, dic
             ordered=attempt.step.ordered,
             on_frame=attempt.moved,
         )
-    return Span(0, writer.written), {} if files is None else files.spans
+    return writer, {} if files is None else files.spans
 
 
 def _output(spec: JobSpec, step: int) -> Store | None:

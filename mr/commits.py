@@ -10,7 +10,7 @@ import msgspec
 
 from mr import layout
 from mr.errors import ObjectExists
-from mr.runs import PackedSpans, Span
+from mr.runs import Mark, PackedSpans, Span
 from mr.state import read_state
 from mr.stopwatch import STAGES, Spent
 from mr.store import Store
@@ -35,6 +35,8 @@ class Commit:
     seconds: float = 0.0
     #: A reduce task's files: the name in the output, and the place in the object that holds them.
     files: dict[str, Span] = field(default_factory=dict)
+    #: Of a reduce task's result part, which is sorted: where some keys are in it.
+    marks: Sequence[Mark] = ()
     #: What publishing has to say to the person; and why the job is to be planned anew, if it is.
     said: str = ""
     again: str = ""
@@ -132,6 +134,7 @@ def held(commit: Commit) -> Commit:
     return replace(
         commit,
         spans=PackedSpans(commit.spans),
+        marks=(),
         worker=sys.intern(commit.worker),
         profile=PackedProfile(commit.profile),
     )

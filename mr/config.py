@@ -130,7 +130,8 @@ def _default_store(environment: Mapping[str, str]) -> str:
     return os.path.join(state, "mr-telemetry")
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -209,7 +210,7 @@ def load_settings(
         values[name] = parse_named(where, _PARSERS[name], text)
     settings = Settings(**values, given=frozenset(values))
     settings = replace(settings, store=settings.store or _default_store(environment))
-    return settings.sized(min(_processors(), MOST_WORKERS))
+    return settings.sized(min(processors(), MOST_WORKERS))
 
 
 def _read_file() -> tuple[Path, dict[str, Any]]:

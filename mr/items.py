@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from types import GeneratorType
 from typing import Any
@@ -70,12 +71,36 @@ class _OwnInts(dict[int, bytes]):
 encode_own_int = _OwnInts((n, _OWN + values.encode(n)) for n in range(1024)).__getitem__
 
 
-def decode_all(under: Sequence[bytes], column: Sequence[bytes]) -> Iterable[Item]:
+class Pairs:
+    """Pairs as a column of keys and one of values, which are faster than each for itself."""
+
+    def __init__(self, keys: list[Any], values: list[Any]) -> None:
+        self.keys = keys
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return map(Pair, self.keys, self.values)
+
+
+class ItemStream:
+    """Items, one by one (`iter`) or as they come, many at a time (`many`); to be read once."""
+
+    def __init__(self, many: Iterable[Pairs | list[Item]]) -> None:
+        self.many = many
+
+    def __iter__(self) -> Iterator[Item]:
+        return chain.from_iterable(self.many)
+
+
+def decode_all(under: Sequence[bytes], column: Sequence[bytes]) -> Pairs | list[Item]:
     """The items that lie under these keys: at a sixth of the time of decoding one by one."""
     if b"".join([data[:1] for data in column]) == _OWN * len(column):
         found = values.decode_all(column)
-        return map(Pair, keys.decode_all(under), map(itemgetter(0), found))
-    return map(decode, column, under)
+        return Pairs(keys.decode_all(under), list(map(itemgetter(0), found)))
+    return list(map(decode, column, under))
 
 
 def decode(data: bytes, under: bytes = b"") -> Item:

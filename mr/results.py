@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from mr.cells import cell_text, integers_of_any_length, json_line, unarrayed
 from mr.errors import StoreUnavailable, UsageError
-from mr.items import Item, Items, Line, Pair
+from mr.items import Item, Items, ItemStream, Line, Pairs
 from mr.parquet import load_pyarrow, write_parquet
 from mr.text import utf8
 
@@ -30,6 +30,9 @@ FORMATS = {
     "tsv": (".tsv",),
     "parquet": (".parquet",),
 }
+
+#: Those in which each item is written for itself, so that pieces can stand one after the other.
+LINE_FORMATS = ("text", "jsonl", "csv", "tsv")
 
 #: JSON lines that are written together.
 LINES_AT_A_TIME = 1000
@@ -135,22 +138,27 @@ def _write_text(items: Items, out: BinaryIO) -> int:
 
 
 def _write_jsonl(items: Items, out: BinaryIO) -> int:
-    count, rest = 0, iter(items())
-    # Few at first, so that the rows of a slow stream show as they come.
-    while few := list(itertools.islice(rest, min(1 + count // 8, LINES_AT_A_TIME))):
-        out.write(_counts(few) or b"".join([_json_line(item) + b"\n" for item in few]))
+    count, stream = 0, items()
+    for few in stream.many if isinstance(stream, ItemStream) else _few_at_a_time(stream):
+        lines = _counts(few.keys, few.values) if isinstance(few, Pairs) else b""
+        out.write(lines or b"".join([_json_line(item) + b"\n" for item in few]))
         count += len(few)
     return count
 
 
-def _counts(few: list[Item]) -> bytes:
+def _few_at_a_time(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Few at first, so that the rows of a slow stream show as they come."""
+    count, rest = 0, iter(items)
+    while few := list(itertools.islice(rest, min(1 + count // 8, LINES_AT_A_TIME))):
+        yield few
+        count += len(few)
+
+
+def _counts(names: list[Any], numbers: list[Any]) -> bytes:
     """Return the lines of texts that need no escape with ints, nothing if others are among them.
 
     It takes a tenth of the time, and most long results are of that kind.
     """
-    if set(map(type, few)) != {Pair}:
-        return b""
-    names, numbers = [pair.key for pair in few], [pair.value for pair in few]
     if set(map(type, names)) != {str} or set(map(type, numbers)) != {int}:
         return b""
     text = "".join(names)

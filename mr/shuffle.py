@@ -6,8 +6,9 @@ begins. What does not fit into memory is combined first, then spilled to local d
 
 import sys
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice, pairwise, repeat, zip_longest
+from itertools import islice, pairwise, repeat, zip_longest
 from pathlib import Path
 from types import GeneratorType
 from typing import Any, BinaryIO
@@ -20,12 +21,12 @@ from mr.runs import (
     MERGE_WIDTH,
     FileRun,
     OnFrame,
+    Rest,
     Rows,
     RunWriter,
     Span,
-    group,
     merge_in_passes,
-    pieces,
+    repeated,
     unheard,
     write_run,
 )
@@ -48,6 +49,9 @@ SAMPLED_SPILLS = 16
 ROWS_AT_A_TIME = 768
 #: From so many keys on numpy helps to sort them, which for fewer is not worth importing it.
 NUMPY_KEYS = 20_000
+
+#: The size of a buffer that has too many keys.
+_FULL = sys.maxsize
 
 #: A key as the buffer holds it: a text as it is, which saves encoding it at each pair (0.2 us);
 #: any other key, for which equality is not that of Python, encoded.
@@ -113,6 +117,8 @@ class MapBuffer:
         self._on_frame = on_frame
         #: Of each key its one value, or a list of none or more.
         self._held: dict[Place, Held | list[Held]] = {}
+        #: Keys that have had a list of values; some are in it more than once.
+        self._several: list[Place] = []
         #: Of each of its values the origin (a later step's only).
         self._origins: dict[Place, list[bytes]] = {}
         self._most_keys = CACHED_KEYS
@@ -137,7 +143,7 @@ class MapBuffer:
         All is done in this one loop, since each call costs as much as the rest of it.
         """
         held, size, number = self._held, self._size, 0
-        limit, ordered = self._limit, self._ordered
+        limit, most_keys, ordered = self._limit, self._most_keys, self._ordered
         most_values = sys.maxsize if self._combine is None else self._combine_values
         try:
             for pair in pairs:
@@ -154,7 +160,10 @@ class MapBuffer:
                 if found is None:
                     held[key] = value
                     size += len(key) + KEY_OVERHEAD_BYTES
+                    if len(held) > most_keys:
+                        size = _FULL
                     if most_values < 2:
+                        self._several.append(key)
                         size += self._combine_long(key, [value])
                 else:
                     if type(found) is list:
@@ -162,6 +171,7 @@ class MapBuffer:
                         size += VALUE_OVERHEAD_BYTES
                     else:
                         held[key] = found = [found, value]
+                        self._several.append(key)
                         size += LIST_OVERHEAD_BYTES
                     if len(found) >= most_values:
                         size += self._combine_long(key, found)
@@ -171,10 +181,7 @@ class MapBuffer:
                 if size > limit:
                     self._size = size
                     self._shrink()
-                    size = self._size
-                elif len(held) > self._most_keys:
-                    self._spill()
-                    size = 0
+                    size, most_keys = self._size, self._most_keys
         finally:  # an analysis may go on after a block that is not there
             self._size = size
             self.pairs += number
@@ -207,22 +214,30 @@ class MapBuffer:
             return
         before = WATCH.enter(COMBINE)
         held = self._held
-        several = [place for place, found in held.items() if type(found) is list and len(found) > 1]
-        size = sum([_size_of_values(held[place]) for place in several])
-        WATCH.add(COMBINE, size)
-        self._size -= size
+        several = [
+            place
+            for place in dict.fromkeys(self._several)
+            if type(found := held[place]) is list and len(found) > 1
+        ]
+        WATCH.add(COMBINE, sum([_size_of_values(held[place]) for place in several]))
         # Looked up one by one, so that no values are held twice.
         columns = self._combine.held(_named(place, held[place]) for place in several)
         for place, combined in zip(several, columns, strict=True):
             self._keep(place, combined)
-            self._size += _size_of_values(combined)
         WATCH.enter(before)
 
     def _shrink(self) -> None:
-        self._combine_all()
+        if self._size < _FULL:
+            self._size -= self._size_of_lists()
+            self._combine_all()
+            self._size += self._size_of_lists()
         # Combining that frees little would be repeated at almost every pair.
         if self._size > self._limit // 2:
             self._spill()
+
+    def _size_of_lists(self) -> int:
+        found = map(self._held.__getitem__, dict.fromkeys(self._several))
+        return sum([_size_of_values(one if type(one) is list else [one]) for one in found])
 
     def _spill(self) -> None:
         before = WATCH.enter(SPILL)
@@ -230,7 +245,7 @@ class MapBuffer:
         with path.open("wb") as out:
             spans = self._write_partitions(out, self._sorted(), SPILL)
         self._spills.append((path, spans))
-        for memory in (self._held, self._origins, self._patience):
+        for memory in (self._held, self._several, self._origins, self._patience):
             memory.clear()
         self._size = 0
         WATCH.enter(before)
@@ -240,13 +255,13 @@ class MapBuffer:
         self._combine_all()
         places = list(self._held)
         encoded = _encoded_places(places)
-        self._look_for_repetition(encoded)
+        if len(places) > self._most_keys:
+            self._look_for_repetition(encoded)
         found = list(self._held.values())
         origins = list(map(self._origins.__getitem__, places)) if self._ordered else []
         for chosen in _by_partition(encoded, self._partitions, self._partitions_of):
-            yield _rows(
-                [column and [column[n] for n in chosen] for column in (encoded, found, origins)]
-            )
+            columns = (encoded, found, origins)
+            yield _rows([column and list(map(column.__getitem__, chosen)) for column in columns])
 
     def _look_for_repetition(self, encoded: list[bytes]) -> None:
         """Hold more keys if they come again: by one key in 64, at 0.1 us for each."""
@@ -452,23 +467,35 @@ class Combiner:
 
 def _combined(merged: Iterable[Rows], combine: Combiner) -> Iterator[Rows]:
     """Merged rows with the values of each key combined where it has several."""
-    few = (piece for rows in merged for piece in pieces(rows))
-    for names, found in group((names, column) for names, column, _ in few):
-        *columns, stream = found  # what the last key has may go on
-        several = [number for number, column in enumerate(columns) if len(column) > 1]
-        decoded = iter(values.decode_all(list(_chained(columns[number] for number in several))))
-        combined = combine.held(
-            (key, list(islice(decoded, len(columns[number]))))
-            for key, number in zip(
-                keys.decode_all([names[number] for number in several]), several, strict=True
-            )
+    rest = Rest((names, column) for names, column, _ in merged)
+    while rest.advance():
+        names, column = rest.keys, rest.values
+        last = names[-1]
+        cut = bisect_left(names, last)
+        stream = rest.values_of(last, column[cut:])  # the last key may go on
+        yield _combined_rows(names[:cut], column[:cut], combine)
+        combined = combine(last, stream)
+        while few := list(islice(combined, ROWS_AT_A_TIME)):
+            yield [last] * len(few), few, []
+        for _ in stream:
+            pass
+
+
+def _combined_rows(names: list[bytes], column: list[bytes], combine: Combiner) -> Rows:
+    """Of rows the most are alone with their key, and stay as they are."""
+    bounds = repeated(names)
+    found = combine.held(
+        (key, values.decode_all(column[start:end]))
+        for key, (start, end) in zip(
+            keys.decode_all([names[start] for start, _ in bounds]), bounds, strict=True
         )
-        for number, column in zip(several, combined, strict=True):
-            columns[number] = _encoded(column)
-        yield list(_chained(map(repeat, names, map(len, columns)))), list(_chained(columns)), []
-        last = combine(names[-1], stream)
-        while column := list(islice(last, ROWS_AT_A_TIME)):
-            yield [names[-1]] * len(column), column, []
-
-
-_chained = chain.from_iterable
+    )
+    rows: Rows = ([], [], [])
+    at = 0
+    for (start, end), combined in zip(bounds, found, strict=True):
+        rows[0].extend(names[at:start] + [names[start]] * len(combined))
+        rows[1].extend(column[at:start] + _encoded(combined))
+        at = end
+    rows[0].extend(names[at:])
+    rows[1].extend(column[at:])
+    return rows

@@ -104,6 +104,8 @@ ORDER = [
     "mr.replaying",
     "mr.child",
     "mr.processes",
+    "mr.writing",
+    "mr.assembly",
     "mr.surroundings",
     "mr.submitted",
     "mr.worker",

@@ -28,6 +28,7 @@ from mr.runs import (
     merge_runs,
     pieces,
     read_run,
+    repeated,
     write_run,
 )
 from mr.shuffle import (
@@ -584,6 +585,17 @@ def test_groups_are_the_same_however_the_rows_are_cut(column, cuts, read):
         (name, [place for place in places if column[place] == name][:read])
         for name in sorted(set(column))
     ]
+
+
+@given(st.lists(st.sampled_from([b"a", b"b", b"c", b"d"]), max_size=12).map(sorted))
+def test_repeated_keys_are_found(column):
+    """Where each key that comes several times begins and ends."""
+    expected = [
+        (column.index(key), column.index(key) + count)
+        for key, count in sorted(Counter(column).items())
+        if count > 1
+    ]
+    assert repeated(column) == expected
 
 
 FRAMED_RUNS = st.lists(

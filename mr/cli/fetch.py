@@ -65,7 +65,17 @@ def command(
         watch.look()
         time.sleep(LOOK_S)
     scratch = scratch_root(store, settings.scratch)
-    finish(store, scratch, spec, end, found, target, quiet=quiet, profile=profile)
+    finish(
+        store,
+        scratch,
+        spec,
+        end,
+        found,
+        target,
+        quiet=quiet,
+        profile=profile,
+        processes=settings.workers,
+    )
 
 
 class _Watch:

@@ -13,7 +13,9 @@ from typing import Any
 import click
 
 from mr import layout
+from mr.assembly import write_result_to
 from mr.commits import read_commit
+from mr.config import processors
 from mr.ends import End, EndState, failure_of
 from mr.engines.choice import Engine
 from mr.errors import (
@@ -26,7 +28,7 @@ from mr.errors import (
     UsageError,
 )
 from mr.heartbeat import alive
-from mr.parts import items_of, read_result, result_parts
+from mr.parts import read_result, result_parts
 from mr.plans import open_plan
 from mr.profiles import told_profile
 from mr.progress import Display
@@ -36,7 +38,6 @@ from mr.results import (
     check_output,
     format_of,
     whole_file,
-    write_file,
     write_items,
 )
 from mr.scratch import scratch_folder
@@ -192,8 +193,17 @@ def run_and_finish(
     with alive(engine.store, spec.job):
         with Display(spec.listing["bytes"], quiet=quiet) as display:
             end, report = engine.run(spec, display)
-        scratch = engine.scratch
-        finish(engine.store, scratch, spec, end, report, output, quiet=quiet, profile=profile)
+        finish(
+            engine.store,
+            engine.scratch,
+            spec,
+            end,
+            report,
+            output,
+            quiet=quiet,
+            profile=profile,
+            processes=min(engine.settings.workers, processors()),
+        )
 
 
 def finish(
@@ -206,8 +216,9 @@ def finish(
     *,
     quiet: bool,
     profile: bool = False,
+    processes: int = 1,
 ) -> None:
-    """Write the report, then the result; raises for a job that failed.
+    """Write the report, then the result, by so many processes; raises for a job that failed.
 
     With `profile`, or where the job was made with it, tells where the time went.
     """
@@ -222,7 +233,7 @@ def finish(
         tell_profile()
         raise failure_of(end)
     try:
-        write_result(store, scratch, spec, output)
+        write_result(store, scratch, spec, output, processes)
     except KeyboardInterrupt:
         raise JobInterrupted(
             "stopped while the result was being written. The job is done and its result is kept: "
@@ -240,7 +251,9 @@ def finish(
     tell_profile()
 
 
-def write_result(store: Store, scratch: Path, spec: JobSpec, output: Output) -> None:
+def write_result(
+    store: Store, scratch: Path, spec: JobSpec, output: Output, processes: int
+) -> None:
     """Write the result of a job that is done to where the person wants it."""
     if spec.output:
         if spec.document:
@@ -248,21 +261,19 @@ def write_result(store: Store, scratch: Path, spec: JobSpec, output: Output) -> 
         return
     name = output.format_for(spec)
     with scratch_folder(scratch) as folder:
-
-        def items():
-            return read_result(store, spec, folder)
-
         if output.prints:
-            write_items(items, name, sys.stdout.buffer)
+            write_items(lambda: read_result(store, spec, folder), name, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         elif output.is_folder:
-            write_parts(store, spec, open_store(output.place), name)
+            write_parts(store, spec, open_store(output.place), name, folder, processes)
         elif output.is_url:
             target, key = split_url(output.place)
             with target.create(key) as file:
-                write_items(items, name, file)
+                write_result_to(file, store, spec, name, folder, processes=processes)
         else:
-            write_file(items, output.place, name)
+            check_output(output.place, name)
+            with whole_file(output.place) as file:
+                write_result_to(file, store, spec, name, folder, processes=processes)
 
 
 def write_document(store: Store, spec: JobSpec, output: Output) -> None:
@@ -282,13 +293,15 @@ def write_document(store: Store, spec: JobSpec, output: Output) -> None:
                 shutil.copyfileobj(document, file)
 
 
-def write_parts(store: Store, spec: JobSpec, target: Store, name: str) -> None:
+def write_parts(
+    store: Store, spec: JobSpec, target: Store, name: str, folder: Path, processes: int
+) -> None:
     """Write each part of the result as an object of its own; each is sorted by key."""
     check_claim(target, spec.job)
     ending = FORMATS[name][0]
-    for number, part in enumerate(result_parts(store, spec)):
+    for number in range(len(result_parts(store, spec))):
         with target.create(f"part-{number:05d}{ending}") as out:
-            write_items(lambda part=part: items_of(part()), name, out)
+            write_result_to(out, store, spec, name, folder, processes=processes, part=number)
 
 
 def check_folder(folder: Path) -> None:
