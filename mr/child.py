@@ -13,20 +13,19 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from mr.attempts import Attempt, Job, read_job, run_attempt
-from mr.commits import Commit, Failure
+from mr.commits import Failure
 from mr.errors import RetryElsewhere, WrongMessage
 from mr.mapping import Position
 from mr.metering import METER
+from mr.orders import CODE, Order, Progress, Reply
 from mr.stores import open_store
-from mr.tally import Tally
-from mr.tasks import Task
 from mr.usercode import error_line, own_frames
 
 #: How often progress is told.
@@ -35,48 +34,6 @@ PROGRESS_S = 0.25
 MOST_KEY_CHARACTERS = 1000
 #: How much of an exception's text and traceback is kept: of the latter the end, which tells where.
 MOST_ERROR_CHARACTERS, MOST_TRACEBACK_CHARACTERS = 4_000, 32_000
-#: The folder, beside those of the attempts, for what a process reads of its job.
-CODE = "code"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the parent asks for: one attempt at a task; `folder` is empty and its own."""
-
-    store: str
-    task: Task
-    attempt: str
-    folder: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an attempt is: compressed and raw bytes, records, and moves of any kind."""
-
-    moves: int = 0
-    records: int = 0
-    compressed_bytes: int = 0
-    raw_bytes: int = 0
-
-    @classmethod
-    def of(cls, tally: Tally, moves: int = 0) -> "Progress":
-        """What a tally says of it."""
-        return cls(moves, tally.records, tally.compressed_bytes, tally.raw_bytes)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One line to the parent: exactly one of its first five fields is set."""
-
-    progress: Progress | None = None
-    done: Commit | None = None
-    failed: Failure | None = None
-    #: Why the attempt could not run here and now, through no fault of the analysis.
-    unavailable: str | None = None
-    #: Why nobody can do what the message asks for.
-    misled: str | None = None
-    #: What was asked of S3 and SQS meanwhile.
-    requests: dict[str, int] = field(default_factory=dict)
 
 
 def describe_failure(error: BaseException, order: Order, position: Position) -> Failure:

@@ -36,7 +36,7 @@ class Commit:
     #: A reduce task's files: the name in the output, and the place in the object that holds them.
     files: dict[str, Span] = field(default_factory=dict)
     #: Of a reduce task's result part, which is sorted: where some keys are in it.
-    marks: Sequence[Mark] = ()
+    marks: list[Mark] = field(default_factory=list)
     #: What publishing has to say to the person; and why the job is to be planned anew, if it is.
     said: str = ""
     again: str = ""
@@ -134,7 +134,7 @@ def held(commit: Commit) -> Commit:
     return replace(
         commit,
         spans=PackedSpans(commit.spans),
-        marks=(),
+        marks=[],
         worker=sys.intern(commit.worker),
         profile=PackedProfile(commit.profile),
     )

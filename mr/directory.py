@@ -229,10 +229,12 @@ class DirectoryStore(Store):
                 tag = self._seal(descriptor)
             self._place(pending, path, if_absent=if_absent, if_match=if_match)
             writer.tag = tag
-        finally:
-            raw.close()  # before its buffer: what an exception left there is not to be written
+        except BaseException:
             with suppress(OSError):
                 os.unlink(pending)
+            raise
+        finally:
+            raw.close()  # before its buffer: what an exception left there is not to be written
             os.close(descriptor)
 
     def _new_pending(self, path: str) -> tuple[str, int]:
@@ -271,6 +273,8 @@ class DirectoryStore(Store):
             try:
                 if if_absent:
                     os.link(pending, path)  # fails if the name is taken: one winner
+                    with suppress(OSError):
+                        os.unlink(pending)
                 else:
                     with self._lock():
                         if if_match is not None and tag_at(path) != if_match:

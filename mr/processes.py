@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 import mr
-from mr.child import Order, Reply
+from mr.orders import Order, Reply
 
 #: What holds unless the environment says otherwise.
 _DEFAULTS = {

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from mr.child import Progress
 from mr.commits import Commit
 from mr.fleet import Running
+from mr.orders import Progress
 
 #: How often a line is printed when standard error is no terminal.
 LINE_S = 5.0

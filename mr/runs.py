@@ -199,11 +199,11 @@ def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Rows]:
     decode = msgspec.msgpack.Decoder(Rows).decode
     while length > 0:
         before = WATCH.enter(READ)
-        (size,) = _LENGTH.unpack(_read_exactly(stream, _LENGTH.size, where))
+        (size,) = _LENGTH.unpack(read_exactly(stream, _LENGTH.size, where))
         length -= _LENGTH.size + size
         if length < 0:
             raise FormatError(f"{where}: a frame of the run is longer than the run.")
-        frame = _read_exactly(stream, size, where)
+        frame = read_exactly(stream, size, where)
         WATCH.enter(MERGE)
         try:
             data = decompress(frame, allow_extra_data=False)
@@ -220,12 +220,13 @@ def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Rows]:
         yield rows
 
 
-def _read_exactly(stream: BinaryIO, size: int, where: str) -> bytes:
+def read_exactly(stream: BinaryIO, size: int, where: str) -> bytes:
+    """So many bytes, or ShortRead that names where they were to be."""
     data = stream.read(size)
     while 0 < len(data) < size and (more := stream.read(size - len(data))):
         data += more
     if len(data) < size:
-        raise ShortRead(f"{where}: the run ends within a frame.")
+        raise ShortRead(f"{where}: it ends within a frame or a file.")
     return data
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mr.errors import AnalysisError, BadName
-from mr.runs import Span
+from mr.runs import Span, read_exactly
 from mr.store import Store, check_name
 
 #: Bytes of an unfinished file that are held in memory; the rest goes to local disk.
@@ -120,19 +120,29 @@ def place_files(
     Several at a time where each is a round trip. `moved` hears of each piece.
     """
 
-    def place(name: str) -> None:
-        span = spans[name]
-        with read(span.offset, span.offset + span.length) as reader, target.create(name) as writer:
+    def place(reader: BinaryIO, name: str) -> None:
+        left = spans[name].length
+        if left <= COPY_BYTES:
+            target.write(name, read_exactly(reader, left, name))
             moved()
-            while data := reader.read(COPY_BYTES):
-                writer.write(data)
+            return
+        with target.create(name) as writer:
+            while left:
+                left -= writer.write(read_exactly(reader, min(left, COPY_BYTES), name))
                 moved()
 
+    def place_alone(name: str) -> None:
+        span = spans[name]
+        with read(span.offset, span.offset + span.length) as reader:
+            place(reader, name)
+
     with target.together():
-        if not target.is_remote:
-            for name in spans:
-                place(name)
-            return
-        with ThreadPoolExecutor(PLACED_AT_ONCE) as pool:
-            for _ in pool.map(place, spans):
-                pass
+        if target.is_remote:
+            with ThreadPoolExecutor(PLACED_AT_ONCE) as pool:
+                for _ in pool.map(place_alone, spans):
+                    pass
+        elif spans:
+            # They lie one after the other: opening each for itself takes a third of the time.
+            with read(0, max(span.offset + span.length for span in spans.values())) as reader:
+                for name in spans:
+                    place(reader, name)

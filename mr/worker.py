@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from mr import layout
-from mr.child import Order, Progress, Reply
 from mr.clock import now
 from mr.commits import (
     Commit,
@@ -39,6 +38,7 @@ from mr.errors import (
 from mr.fleet import Running
 from mr.logs import OUTPUT_KEPT, OUTPUT_LINES, LogLine
 from mr.metering import METER
+from mr.orders import Order, Progress, Reply
 from mr.processes import Child
 from mr.spec import JobSpec, read_spec
 from mr.store import Store

@@ -14,13 +14,13 @@ from conftest import COMMAND_TIMEOUT_S, JOBS
 from reference import by_system, records
 
 from mr import progress
-from mr.child import Progress
 from mr.cli import outcome
 from mr.cli.main import COMMANDS, main
 from mr.commits import Commit
 from mr.directory import DirectoryStore
 from mr.errors import UsageError
 from mr.generate import generate
+from mr.orders import Progress
 from mr.tally import Tally
 
 #: What `--help` must not wait for.

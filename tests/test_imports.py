@@ -100,6 +100,7 @@ ORDER = [
     "mr.heartbeat",
     "mr.fleet",
     "mr.logs",
+    "mr.orders",
     "mr.attempts",
     "mr.replaying",
     "mr.child",

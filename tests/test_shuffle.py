@@ -247,7 +247,7 @@ def test_damage_in_a_frame_names_the_run(at):
 @given(length=st.integers(0, len(SMALL) - 1))
 def test_a_run_that_is_cut_is_a_short_read(length):
     """Fewer bytes than the commit says are the network's fault: to be tried again."""
-    with pytest.raises(ShortRead, match="memory: the run ends within a frame"):
+    with pytest.raises(ShortRead, match="memory: it ends within a frame"):
         frames_of(SMALL[:length], SMALL_SPAN)
 
 

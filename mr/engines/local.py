@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from mr.child import Progress
 from mr.ends import End
 from mr.engines.coordinating import coordinate
 from mr.kernel.building import building
+from mr.orders import Progress
 from mr.scratch import cache_folder, scratch_folder, sweep_scratch
 from mr.spec import JobSpec
 from mr.stages import Conduct, Observer

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mr import layout
-from mr.child import CODE
 from mr.clock import now
 from mr.compatibility import this_platform
 from mr.engines.cluster import coordinate_here
@@ -22,6 +21,7 @@ from mr.errors import MrError
 from mr.fleet import SIGN_S, Sign, remove_sign, write_sign
 from mr.kernel.building import building
 from mr.logs import JobLogs, LogLine
+from mr.orders import CODE
 from mr.queues import open_queue
 from mr.scratch import cache_folder, scratch_folder, sweep_scratch
 from mr.store import Store

@@ -68,8 +68,10 @@ def measures_name(folder: str) -> str:
 
 def write_json(output: Store, name: str, value: Any) -> None:
     """Write a small JSON file."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    output.write(name, body_of(output, text.encode("utf-8")))
+    # Indented afterwards: `json` does so in Python, which took half of the time of publishing.
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    data = msgspec.json.format(text.encode("utf-8"), indent=1) + b"\n"
+    output.write(name, body_of(output, data))
 
 
 def read_json(output: Store, name: str) -> Any:

@@ -154,8 +154,13 @@ def _ints(limbs: np.ndarray) -> list[int]:
 
 
 def _float_texts(limbs: np.ndarray) -> list[str]:
-    partials = [partial_of(FLOAT, number) for number in numbers_of(limbs)]
-    return [f'"{mantissa:x}p{exponent}"' for mantissa, exponent in partials]
+    # As `partial_of` has them, but without a call and a tuple for each.
+    return [
+        f'"{number >> zeros:x}p{zeros - FRACTION_BITS}"'
+        if (zeros := (number & -number).bit_length() - 1) >= 0
+        else '"0p0"'
+        for number in numbers_of(limbs)
+    ]
 
 
 def _floats(limbs: np.ndarray) -> list[float]:
