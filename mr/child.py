@@ -22,6 +22,7 @@ import msgspec
 from mr.attempts import Attempt, Job, read_job, run_attempt
 from mr.commits import Failure
 from mr.errors import RetryElsewhere, WrongMessage
+from mr.garbage import look_for_less
 from mr.mapping import Position
 from mr.metering import METER
 from mr.orders import CODE, Order, Progress, Reply
@@ -144,6 +145,7 @@ def _read_orders(orders: "queue.SimpleQueue[bytes]") -> None:
 
 def main() -> None:
     """Serve the parent until it closes our standard input."""
+    look_for_less()
     # These reach the whole terminal or process group; the parent decides what becomes of us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

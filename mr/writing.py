@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from mr.garbage import look_for_less
 from mr.parts import Piece, read_result
 from mr.results import write_items
 from mr.spec import read_spec
@@ -31,6 +32,7 @@ class Order:
 
 def main() -> None:
     """Write the piece that is asked for."""
+    look_for_less()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     store, folder = open_store(order.store), Path(order.folder)

@@ -21,6 +21,7 @@ ORDER = [
     "mr.config",
     "mr.text",
     "mr.clock",
+    "mr.garbage",
     "mr.metering",
     "mr.prices",
     "mr.concurrency",

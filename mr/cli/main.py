@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from mr.errors import MrError
+from mr.garbage import look_for_less
 
 #: Command to the module that holds it, loaded only when that command is asked for.
 COMMANDS = {
@@ -100,6 +101,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exits with 0, 1, 2, 3 or 130 (see the manual)."""
+    look_for_less()
     # Being told to stop is Ctrl-C from afar: what is done is kept, and can be resumed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
