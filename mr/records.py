@@ -116,7 +116,8 @@ class Record:
         self.line = line
         self.block = block
         self._payload: dict[str, Any] | None = None
-        self._root = JsonObject(self, (), parsed)
+        #: All of it; dropped at the end of its turn, for the two hold each other.
+        self._root: JsonObject | None = JsonObject(self, (), parsed)
         #: Objects whose parser is used again after this record's turn; None when it is over.
         self._lent: dict[tuple[str, ...], JsonObject] | None = None if parsed is None else {}
 
@@ -129,21 +130,26 @@ class Record:
     def payload(self) -> dict[str, Any]:
         """All of the JSON as plain Python; built once."""
         if self._payload is None:
-            self._payload = self._root.to_dict()
+            self._payload = self._object().to_dict()
         return self._payload
 
     def __getitem__(self, name: str) -> Any:
-        return self._root[name]
+        return self._object()[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._root
+        return name in self._object()
 
     def __repr__(self) -> str:
         return f"<Record {self.id} at line {self.line} of {self.block.key}>"
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of a name, `default` when there is none."""
-        return self._root.get(name, default)
+        return self._object().get(name, default)
+
+    def _object(self) -> JsonObject:
+        if self._root is None:
+            self._root = JsonObject(self, (), None)
+        return self._root
 
     def _lend(self, path: tuple[str, ...], source: "_Source") -> JsonObject:
         if self._lent is None:
@@ -161,6 +167,7 @@ class Record:
             for lent in self._lent.values():
                 lent._source = None
             self._lent = None
+        self._root = None
 
     def _find(self, path: tuple[str, ...]) -> "_Source":
         """Parse the record again, apart from all others, and return the object at `path`."""

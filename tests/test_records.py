@@ -1,5 +1,6 @@
 """Records: item access, chunks and samples give what the JSON holds, also when kept."""
 
+import gc
 import io
 import sys
 
@@ -168,6 +169,21 @@ def test_a_scanned_record_is_a_mapping_like_any(monkeypatch, names_kept):
     for name in ("z", "a\0", "\ud800", 5):
         with pytest.raises(KeyError):
             record[name]
+
+
+def test_a_record_leaves_no_cyclic_garbage():
+    """Nothing of it waits for the search for such, or large ones would add up."""
+    data = b"".join(b'i%d\t{"a":{"b":[{"c":%d}]}}\n' % (n, n) for n in range(200))
+    records = read_records(block_of(data), lambda: io.BytesIO(data), BlockAccount())
+    gc.collect()
+    gc.disable()
+    try:
+        found = sum(len(record["a"]["b"]) + len(record.payload) for record in records)
+        left = gc.collect()
+    finally:
+        gc.enable()
+    assert found == 400
+    assert left < 200
 
 
 def test_parts_of_a_long_record_outlive_their_turn():
