@@ -8,6 +8,8 @@ import hashlib
 import json
 import math
 import re
+import zlib
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -184,8 +186,15 @@ def _check_state(state: Path, definitions: dict[str, Any]) -> None:
     assert (state / "folder.jsonl.zst").is_file()
     measures = json.loads(_body(state / "measures.json"))
     assert definitions.keys() <= set(measures), "a published measure has no state"
-    named = {path.name for path in (state / "measures").glob("*")}
-    assert named == {f"{measure}.jsonl.zst" for measure in measures}, "states of other measures"
+    shelves: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for measure in sorted(measures):
+        shelves[f"{zlib.crc32(measure.encode()) % 16:02}.jsonl.zst"].append(measures[measure])
+    named = {path.name: path for path in (state / "measures").glob("*")}
+    assert named.keys() == shelves.keys(), "states of other measures"
+    for name, places in shelves.items():
+        ends = [start + length for start, length in places]
+        assert [start for start, _ in places] == [0, *ends[:-1]], "states that do not adjoin"
+        assert named[name].stat().st_size == ends[-1], "states of other measures"
 
 
 def _list(path: Path) -> list[str]:

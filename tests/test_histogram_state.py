@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mr.errors import FormatError
-from mr.histograms.entries import BLOCK, StateWriter, read_entries
+from mr.histograms.entries import BLOCK, StateFile, read_entries
 
 #: Some hundred kilobytes that compress to a tenth, and entries of all sizes.
 ENTRIES = [
@@ -31,10 +31,13 @@ class Kept(io.BytesIO):
 def written(*batches: list[bytes]) -> bytes:
     """A state file of these lines, written some at a time."""
     file = Kept()
-    writer = StateWriter(file)
+    states = StateFile(file)
+    writer = states.begin()
     for lines in batches:
         writer.write_lines(lines)
-    writer.close()
+    place = writer.close()
+    states.close()
+    assert place == (0, len(file.kept))
     return file.kept
 
 

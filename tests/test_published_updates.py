@@ -280,7 +280,7 @@ def test_folder_names_rise_even_if_the_clock_does_not(tmp_path):
         (tmp_path / "out" / names[-1] / "state/folder.json").write_text(
             json.dumps(
                 {
-                    "version": 1, "key": "nightly/22", "folder": names[-1], "base": None,
+                    "version": 2, "key": "nightly/22", "folder": names[-1], "base": None,
                     "chain": [], "filter": {}, "sample": None,
                 }
             )

@@ -15,6 +15,7 @@ from conftest import COMMAND_TIMEOUT_S
 from published import content, payload, times, versions, write_block, write_definitions
 from test_faults import children, start, unfinished, wait_until
 
+from mr.histograms.shelves import shelf_of
 from mr.schema import load_schema
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -361,14 +362,14 @@ def test_a_damaged_state_is_told(publish, blocks, tmp_path):
     """One sentence that names the file and --rebuild; what is published stays as it is."""
     publish(blocks)
     folder = tmp_path / "out" / versions(tmp_path / "out")["nightly/31"]
-    state = folder / "state/measures/TIMES.jsonl.zst"
+    state = folder / f"state/measures/{shelf_of('TIMES'):02}.jsonl.zst"
     state.write_bytes(zstandard.compress(b"[[],[[1,2]\n"))
     write_block(blocks, [payload(TIMES=times(2))], number=5)
 
     answer = publish(blocks)
 
     assert answer.code == 1
-    assert "TIMES.jsonl.zst: the state of what is published is damaged" in answer.err
+    assert ".jsonl.zst (TIMES): the state of what is published is damaged" in answer.err
     assert "--rebuild" in answer.err
     assert submissions(tmp_path / "out") == 3
     assert publish(blocks, "--rebuild").code == 0

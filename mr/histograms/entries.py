@@ -91,16 +91,39 @@ def _layout(value: Any) -> Layout:
     return Layout(build, buckets, revision, submissions)
 
 
-# --- state files ---
+# --- states ---
 
 
-class StateWriter:
-    """Writes a state file, whose bytes depend on the entries alone."""
+class StateFile:
+    """A file of states, one after the other, each packed for itself."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         # A third of the time of gzip, and half of its bytes (600 states of 46 MB).
-        packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self._packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        #: Bytes written so far.
+        self.bytes = 0
+
+    def begin(self) -> "StateWriter":
+        """Begin the next state, once the one before is closed."""
+        return StateWriter(self, self._packer)
+
+    def write(self, data: bytes) -> int:
+        """Write packed bytes."""
+        self.bytes += len(data)
+        return self._file.write(data)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+class StateWriter:
+    """Writes a state, whose bytes depend on the entries alone."""
+
+    def __init__(self, file: StateFile, packer: zstandard.ZstdCompressor) -> None:
+        self._file = file
+        self._start = file.bytes
         self._out = packer.stream_writer(file, closefd=False)
         self._lines = Pieces(self._out)
 
@@ -116,11 +139,11 @@ class StateWriter:
         """Write entries that are lines of JSON already."""
         self._lines.write(b"".join(lines))
 
-    def close(self) -> None:
-        """Finish the file."""
+    def close(self) -> tuple[int, int]:
+        """Finish the state; returns its place: where it begins in the file, and its length."""
         self._lines.flush()
         self._out.close()
-        self._file.close()
+        return self._start, self._file.bytes - self._start
 
 
 class Pieces:
@@ -146,7 +169,7 @@ class Pieces:
 
 
 def read_entries(stream: BinaryIO, where: str) -> Iterator[tuple[Suffix, Value]]:
-    """Yield the entries of a state file; closes it. Raises FormatError for what is none."""
+    """Yield the entries of a state; closes the stream. Raises FormatError for what is none."""
     try:
         with stream:
             for line in _lines(stream):

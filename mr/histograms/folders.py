@@ -25,8 +25,10 @@ from mr.store import Store
 VERSIONS = "versions.json"
 PROCESSED, MISSING = "FILES_PROCESSED", "FILES_MISSING"
 
+#: The version of coverage.json.
+COVERAGE_VERSION = 1
 #: The only version of a folder's state that this code writes and reads.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,33 @@ def info_name(folder: str) -> str:
     return f"{folder}/state/folder.json"
 
 
-def state_name(folder: str, measure: str = "") -> str:
-    """Where a section's state lies; without a measure the folder's own."""
-    name = f"measures/{measure}" if measure else "folder"
-    return f"{folder}/state/{name}.jsonl.zst"
+def state_name(folder: str) -> str:
+    """Where the folder's own state lies."""
+    return f"{folder}/state/folder.jsonl.zst"
+
+
+def states_name(folder: str, shelf: int) -> str:
+    """Where the states of a shelf's measures lie, one after the other."""
+    return f"{folder}/state/measures/{shelf:02}.jsonl.zst"
 
 
 def measures_name(folder: str) -> str:
-    """Where all measures stand that have a state."""
+    """Where it stands which measures have a state, and its place in the file of their shelf."""
     return f"{folder}/state/measures.json"
+
+
+def read_measures(output: Store, folder: str) -> dict[str, tuple[int, int]]:
+    """The measures of a folder: where the state of each begins, and its length.
+
+    Raises ObjectMissing, FormatError.
+    """
+    name = measures_name(folder)
+    try:
+        return msgspec.convert(read_json(output, name), dict[str, tuple[int, int]])
+    except msgspec.ValidationError as error:
+        raise FormatError(
+            f"{output.url}/{name} is damaged: {error}; --rebuild publishes afresh."
+        ) from None
 
 
 def write_json(output: Store, name: str, value: Any) -> None:

@@ -1,17 +1,18 @@
 """What a job publishes: the sections that each reducer writes, and the end of it all."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from mr.errors import FormatError, ObjectMissing, PlanAgain
 from mr.histograms.bodies import packing
 from mr.histograms.definitions import Definitions
-from mr.histograms.entries import Value, read_entries, total
+from mr.histograms.entries import StateFile, Value, read_entries, total
 from mr.histograms.filters import FilterTree
-from mr.histograms.folders import measures_name, read_info, read_json, state_name
-from mr.histograms.ledger import Catalog, Ledger, Suffix
+from mr.histograms.folders import read_info, read_json, read_measures, state_name, states_name
+from mr.histograms.ledger import Catalog, Cells, Ledger, Measure, Suffix
+from mr.histograms.merging import Layout
 from mr.histograms.placing import Place, place_of
 from mr.histograms.sections import FolderSection, MeasureSection, PathTexts
 from mr.histograms.shelves import shelf_of
@@ -43,7 +44,7 @@ class Sections:
         self._definitions = definitions
         self._output = output
         self._open = packing(output.open, output.store)
-        #: By version, the measures that the base folder has a state of.
+        #: By version, the measures that the base folder has a state of, and its place.
         self._known = {key: self._measures(folder) for key, folder in plan.folders.items()}
         #: By shelf, the measures that must come from this task, whatever the blocks hold.
         self._waiting = self._carried_over()
@@ -77,27 +78,31 @@ class Sections:
 
     def _write_shelf(self, key: ShelfKey, values: Iterable[Any]) -> None:
         """Write the sections of a shelf's measures."""
-        channel, major, _ = key
+        channel, major, shelf = key
         folder = self._plan.folders[f"{channel}/{major}"]
-        carried_over = set(self._waiting.pop(key, ()))
         ledger = Ledger(self._catalog_of(folder), self._output.folder)
         for value in values:
             ledger.add(value)
-        for measure, layouts, cells in ledger.close():
-            section = self._measure_section(folder, measure)
-            section.add((), layouts)
-            section.add_cells(cells)
+        states: StateFile | None = None
+        for measure, found in _by_name(ledger.close(), sorted(self._waiting.pop(key, ()))):
+            if states is None:
+                states = StateFile(self._open(states_name(folder.folder, shelf)))
+            section = self._measure_section(folder, measure, states)
+            if found is not None:
+                section.add((), found[0])
+                section.add_cells(found[1])
             self._results[channel, major, measure] = section.close()
-            carried_over.discard(measure)
-        for measure in sorted(carried_over):
-            section = self._measure_section(folder, measure)
-            self._results[channel, major, measure] = section.close()
+        if states is not None:
+            states.close()
 
-    def _measure_section(self, folder: FolderPlan, measure: str) -> MeasureSection:
+    def _measure_section(
+        self, folder: FolderPlan, measure: str, states: StateFile
+    ) -> MeasureSection:
         return MeasureSection(
             folder.folder,
             measure,
             open_file=self._open,
+            states=states,
             definitions=self._definitions,
             paths=self._paths_of(folder),
             base=self._base(folder, measure),
@@ -120,11 +125,11 @@ class Sections:
             self._results[key] = section.close()
             self._own = None
 
-    def _measures(self, folder: FolderPlan) -> frozenset[str]:
+    def _measures(self, folder: FolderPlan) -> dict[str, tuple[int, int]]:
         if folder.base is None:
-            return frozenset()
+            return {}
         with self._base_is_there(folder):
-            return frozenset(read_json(self._output.store, measures_name(folder.base)))
+            return read_measures(self._output.store, folder.base)
 
     def _carried_over(self) -> dict[ShelfKey, list[str]]:
         found: dict[ShelfKey, list[str]] = defaultdict(list)
@@ -139,9 +144,13 @@ class Sections:
         """The entries of a section of the base folder; none of one that is new."""
         if folder.base is None or (measure and measure not in self._known[folder.key]):
             return ()
-        name = state_name(folder.base, measure)
+        store, name, start, end = self._output.store, state_name(folder.base), 0, None
+        if measure:
+            name = states_name(folder.base, shelf_of(measure))
+            start, length = self._known[folder.key][measure]
+            end = start + length
         with self._base_is_there(folder):
-            return read_entries(self._output.store.open(name), name)
+            return read_entries(store.open(name, start=start, end=end), f"{name} ({measure})")
 
     def _base_tree(self, folder: FolderPlan) -> Mapping[str, Any] | None:
         if folder.base is None:
@@ -169,6 +178,20 @@ class Sections:
         if self._catalog is None or self._catalog[0] != folder.folder:
             self._catalog = folder.folder, Catalog()
         return self._catalog[1]
+
+
+def _by_name(
+    found: Iterable[Measure], carried_over: Sequence[str]
+) -> Iterator[tuple[str, tuple[list[Layout], Cells] | None]]:
+    """The measures of a shelf in order of name: with what is new of them, or nothing."""
+    waiting = deque(carried_over)
+    for measure, layouts, cells in found:
+        while waiting and waiting[0] <= measure:
+            name = waiting.popleft()
+            if name < measure:
+                yield name, None
+        yield measure, (layouts, cells)
+    yield from ((name, None) for name in waiting)
 
 
 def publish(output: Store, plan: UpdatePlan, commits: Commits) -> str:

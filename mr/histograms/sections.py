@@ -16,11 +16,12 @@ from mr.histograms.entries import (
     BLOCK,
     PATH,
     Pieces,
-    StateWriter,
+    StateFile,
     Value,
     plus,
 )
 from mr.histograms.filters import FilterTree, Path
+from mr.histograms.folders import state_name
 from mr.histograms.ledger import BY_BUILD, BY_SUBMISSION, Cells, Chunk, Suffix
 from mr.histograms.merging import Layout, mismatch
 from mr.histograms.rendering import Line, Lines, line_of
@@ -72,6 +73,8 @@ class _Section(ABC):
 class MeasureSection(_Section):
     """One measure of one version: its two date files, if they are published, and its state.
 
+    The state goes into a file that the measures of a shelf have together.
+
     The buckets of the newest build by build date decide which arrays are published, and the
     definition that has as many of them which definition is.
     """
@@ -82,6 +85,7 @@ class MeasureSection(_Section):
         measure: str,
         *,
         open_file: OpenFile,
+        states: StateFile,
         definitions: Definitions,
         paths: "PathTexts",
         base: Iterable[tuple[Suffix, Value]] = (),
@@ -92,7 +96,7 @@ class MeasureSection(_Section):
         self._open_file = open_file
         self._definitions = definitions
         self._paths = paths
-        self._state = StateWriter(open_file(f"{folder}/state/measures/{measure}.jsonl.zst"))
+        self._state = states.begin()
         self._layouts: list[Layout] = []
         self._definition: Definition | None = None
         self._files: dict[int, DateFile] = {}
@@ -155,7 +159,7 @@ class MeasureSection(_Section):
             }
 
     def _finish(self) -> dict[str, Any]:
-        self._state.close()
+        place = self._state.close()
         for file in self._files.values():
             file.close()
         newest = self._layouts[0]
@@ -169,6 +173,7 @@ class MeasureSection(_Section):
             },
             "left_out": self._why_left_out() if self._definition is None else None,
             "mismatch": None if different is None else str(different),
+            "state": place,
         }
 
     def _why_left_out(self) -> str:
@@ -241,7 +246,8 @@ class FolderSection(_Section):
         base_tree: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(base)
-        self._state = StateWriter(open_file(f"{folder}/state/folder.jsonl.zst"))
+        self._states = StateFile(open_file(state_name(folder)))
+        self._state = self._states.begin()
         self._blocks = open_file(f"{folder}/FILES_PROCESSED")
         self._tree_file = open_file(f"{folder}/filter-tree.json")
         self._tree = FilterTree(base_tree)
@@ -262,6 +268,7 @@ class FolderSection(_Section):
 
     def _finish(self) -> dict[str, Any]:
         self._state.close()
+        self._states.close()
         self._blocks.close()
         self._tree_file.write(_json(self._tree.to_json()).encode())
         self._tree_file.close()

@@ -15,6 +15,7 @@ from typing import Any
 from mr.errors import ObjectChanged, ObjectExists, ObjectMissing, PlanAgain
 from mr.histograms.bodies import body_of
 from mr.histograms.folders import (
+    COVERAGE_VERSION,
     MISSING,
     PROCESSED,
     STATE_VERSION,
@@ -54,7 +55,7 @@ def finish_folder(
         write_json(output, f"{folder.folder}/{file}.json", content)
         moved()
     coverage = {
-        "version": STATE_VERSION,
+        "version": COVERAGE_VERSION,
         "channel/version": folder.key,
         "folder": folder.folder,
         **covered,
@@ -67,7 +68,8 @@ def finish_folder(
     }
     write_json(output, f"{folder.folder}/coverage.json", coverage)
     moved()
-    write_json(output, measures_name(folder.folder), sorted(results))
+    states = {name: one["state"] for name, one in sorted(results.items())}
+    write_json(output, measures_name(folder.folder), states)
     moved()
     info = FolderInfo(
         version=STATE_VERSION,
