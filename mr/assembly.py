@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -46,8 +47,8 @@ def write_result_to(
 
     with ExitStack() as stack:
         writers = []
-        for number, piece in enumerate(others):
-            order = Order(store.url, spec.job, piece, format, str(folder / f"piece-{number}"))
+        for piece in others:
+            order = Order(store.url, spec.job, piece, format, tempfile.mkdtemp(dir=folder))
             writers.append(stack.enter_context(_Writer(order)))
         write(first_piece)
         for piece, writer in zip(others, writers, strict=True):
@@ -71,7 +72,6 @@ class _Writer:
         self._order = order
 
     def __enter__(self) -> "_Writer":
-        Path(self._order.folder).mkdir()
         self._path = Path(self._order.folder) / "lines"
         python = Path(sys.executable)
         with self._path.open("wb") as lines:

@@ -28,11 +28,12 @@ from mr.launch import Request, prepare_job
 from mr.loading import load_analysis
 from mr.parts import read_result
 from mr.plans import open_plan
+from mr.processes import Child
 from mr.runs import Span
 from mr.stages import Conduct, Stopped, run_stage
 from mr.surroundings import Surroundings, telling
 from mr.taskqueue import MemoryQueue
-from mr.tasks import Event, Task, TaskState
+from mr.tasks import Event, Task, TaskState, decode_task
 from mr.worker import Worker
 
 
@@ -540,6 +541,45 @@ def test_a_queue_of_events_that_is_gone_costs_only_time(jobs, tree, tmp_path):
 
     assert ends == [End(EndState.DONE)]
     assert any("no such queue" in text for text in conduct.observer.troubles)
+
+
+def test_the_longest_task_is_sent_first(jobs, tree):
+    """So that none begins when all others are done."""
+    spec, tasks = plan(jobs, tree), MemoryQueue()
+    lines = open_plan(jobs, layout.plan_name(spec.job, "1-map")).lines()
+    sizes = [sum(size for _, _, size, _ in line["blocks"]) for line in lines]
+    conduct = Conduct(jobs, tasks, MemoryQueue(), Quiet(), window=len(sizes), poll_s=0.02)
+
+    def coordinate() -> None:
+        with contextlib.suppress(Stopped):
+            run_stage(conduct, spec, "1-map")
+
+    coordinator = threading.Thread(target=coordinate)
+    coordinator.start()
+    sent: list[int] = []
+    while len(sent) < len(sizes) and (messages := tasks.receive(most=10, wait_s=10, lease_s=60)):
+        sent += [decode_task(message.body).number for message in messages]
+    conduct.stop.set()
+    coordinator.join()
+
+    longest_first = sorted(sizes, reverse=True)
+    assert [sizes[number] for number in sent] == longest_first
+    assert len(set(sizes)) > 1
+    assert sizes != longest_first
+
+
+def test_a_process_keeps_its_memory_and_one_thread_unless_told_otherwise(jobs, monkeypatch):
+    """What its environment says by default, and that a person's own settings count."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    child = Child()
+    try:
+        found = Path(f"/proc/{child.pid}/environ").read_bytes().split(b"\0")
+    finally:
+        child.kill()
+
+    assert b"MALLOC_TRIM_THRESHOLD_=268435456" in found
+    assert b"OPENBLAS_NUM_THREADS=3" in found
+    assert b"PYTHONHASHSEED=0" in found
 
 
 def test_an_outdated_plan_is_not_forgotten_by_a_retry(jobs, tree, tmp_path):
