@@ -15,7 +15,7 @@ from mr.processes import environment_of
 from mr.results import LINE_FORMATS, write_items
 from mr.spec import JobSpec
 from mr.store import Store
-from mr.writing import Order
+from mr.writing import PieceOrder
 
 #: No piece is shorter, as it lies in the store: such a one takes 0.4 s to be written, and a process
 #: 0.2 to begin.
@@ -48,7 +48,7 @@ def write_result_to(
     with ExitStack() as stack:
         writers = []
         for piece in others:
-            order = Order(store.url, spec.job, piece, format, tempfile.mkdtemp(dir=folder))
+            order = PieceOrder(store.url, spec.job, piece, format, tempfile.mkdtemp(dir=folder))
             writers.append(stack.enter_context(_Writer(order)))
         write(first_piece)
         for piece, writer in zip(others, writers, strict=True):
@@ -68,7 +68,7 @@ def _useful(parts: list[Part], format: str, processes: int) -> int:
 class _Writer:
     """A process that writes one piece, from the beginning of a with-block to its end."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: PieceOrder) -> None:
         self._order = order
 
     def __enter__(self) -> "_Writer":

@@ -20,7 +20,7 @@ from mr.stores import open_store
 
 
 @dataclass(frozen=True)
-class Order:
+class PieceOrder:
     """What the parent asks for; `folder` is for what memory should not hold."""
 
     store: str
@@ -33,7 +33,7 @@ class Order:
 def main() -> None:
     """Write the piece that is asked for."""
     look_for_less()
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=PieceOrder)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     store, folder = open_store(order.store), Path(order.folder)
     spec = read_spec(store, order.job)

@@ -21,7 +21,7 @@ from mr.parts import Piece, cut_result, read_result, result_parts
 from mr.results import LINE_FORMATS, write_items
 from mr.runs import MARKED_KEY_BYTES, MOST_MARKS, Marks, RunWriter, Span
 from mr.spec import VERSION, JobSpec, Step, write_spec
-from mr.writing import Order
+from mr.writing import PieceOrder
 
 JOB = "20260101-000000-made-000000"
 
@@ -203,7 +203,7 @@ def test_what_a_process_cannot_read_is_told_here(long_result, tmp_path):
 def test_a_process_ends_with_its_parent(long_result, tmp_path):
     """A parent that is killed leaves nobody writing."""
     store, _ = long_result
-    order = Order(store.url, JOB, Piece(), "jsonl", str(tmp_path))
+    order = PieceOrder(store.url, JOB, Piece(), "jsonl", str(tmp_path))
     pipe, full = os.pipe()
     os.set_blocking(full, False)
     with suppress(BlockingIOError):
