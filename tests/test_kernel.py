@@ -196,10 +196,10 @@ def test_skimming_any_never_reads_outside_its_text(
 
 def all_of(record: Record) -> tuple:
     """What a record says in its turn, asked in all manners."""
-    names = list(record._root)
+    names = list(record._object())
     return (
-        record.id, record.line, record.raw, len(record._root), names,
-        exact({name: record[name] for name in names}), exact(record._root),
+        record.id, record.line, record.raw, len(record._object()), names,
+        exact({name: record[name] for name in names}), exact(record._object()),
         [name in record for name in (*names, "no such name", "a\0", 5)],
         record.get("no such name", 1), exact(record.payload), list(record.payload),
     )  # fmt: skip
@@ -304,9 +304,9 @@ def test_records_that_are_kept_outlive_their_turn(functions):
         find_skimmer=lambda: Skimmer(functions),
     ):
         untouched = record.id in ("7", "8")
-        kept.append((record, None if untouched else record["o"], iter(record._root)))
+        kept.append((record, None if untouched else record["o"], iter(record._object())))
     for number, (record, part, names) in enumerate(kept):
-        assert list(names) == list(record._root) == ["o", "l", "q"]
+        assert list(names) == list(record._object()) == ["o", "l", "q"]
         assert record["l"] == record["o"]["p"]["m"] == [number]
         assert part is None or part.to_dict() == {"n": number, "p": {"m": [number]}}
         assert record.payload["o"]["n"] == number
