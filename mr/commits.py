@@ -35,7 +35,7 @@ class Commit:
     seconds: float = 0.0
     #: A reduce task's files: the name in the output, and the place in the object that holds them.
     files: dict[str, Span] = field(default_factory=dict)
-    #: Of a reduce task's result part, which is sorted: where some keys are in it.
+    #: Of a result part that is sorted: where some keys are in it.
     marks: list[Mark] = field(default_factory=list)
     #: What publishing has to say to the person; and why the job is to be planned anew, if it is.
     said: str = ""

@@ -33,7 +33,8 @@ ROW_BYTES = 64
 #: How many runs are merged at a time; more are merged in passes over local disk.
 MERGE_WIDTH = 128
 
-#: So many frames of a run are marked, at least half as many of a long one, and none by a long key.
+#: So many frames of a run are marked, at least half as many of a long one; none by a long key, or
+#: by none, under which a map-only task puts all.
 MOST_MARKS = 64
 MARKED_KEY_BYTES = 256
 
@@ -97,7 +98,7 @@ class Marks:
 
     def add(self, key: bytes, offset: int) -> None:
         """Take note of a frame, or not."""
-        if self._frames % self._stride == 0 and len(key) <= MARKED_KEY_BYTES:
+        if self._frames % self._stride == 0 and 0 < len(key) <= MARKED_KEY_BYTES:
             self.found.append(Mark(key, offset))
             if len(self.found) > MOST_MARKS:
                 del self.found[1::2]

@@ -227,7 +227,8 @@ class MapBuffer:
         WATCH.enter(before)
 
     def _shrink(self) -> None:
-        if self._size < _FULL:
+        if self._size < _FULL and self._combine is not None:
+            self._several = list(dict.fromkeys(self._several))
             self._size -= self._size_of_lists()
             self._combine_all()
             self._size += self._size_of_lists()
@@ -236,7 +237,7 @@ class MapBuffer:
             self._spill()
 
     def _size_of_lists(self) -> int:
-        found = map(self._held.__getitem__, dict.fromkeys(self._several))
+        found = map(self._held.__getitem__, self._several)
         return sum([_size_of_values(one if type(one) is list else [one]) for one in found])
 
     def _spill(self) -> None:

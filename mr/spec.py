@@ -15,7 +15,7 @@ from mr.state import read_state
 from mr.store import Store
 
 #: The only version of a job that this code writes and reads.
-VERSION = 5
+VERSION = 6
 
 #: What can be told of where the time goes: by stage of the work, and also by function.
 PROFILES = ("table", "cpu")

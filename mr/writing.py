@@ -1,7 +1,9 @@
 """The process that writes a piece of a long result, as text, to its standard output.
 
-The parent writes one JSON line to standard input. When standard input ends, the parent is gone and
-so are we.
+    python -m mr.writing FOLDER
+
+The folder is on local disk, for what memory should not hold. The parent writes one JSON line to
+standard input. When standard input ends, the parent is gone and so are we.
 """
 
 import os
@@ -13,21 +15,18 @@ from pathlib import Path
 import msgspec
 
 from mr.garbage import look_for_less
-from mr.parts import Piece, read_result
+from mr.parts import Piece, read_piece
 from mr.results import write_items
-from mr.spec import read_spec
 from mr.stores import open_store
 
 
 @dataclass(frozen=True)
 class PieceOrder:
-    """What the parent asks for; `folder` is for what memory should not hold."""
+    """What the parent asks for: a piece of what lies in a store, in a format of lines."""
 
     store: str
-    job: str
     piece: Piece
     format: str
-    folder: str
 
 
 def main() -> None:
@@ -35,10 +34,9 @@ def main() -> None:
     look_for_less()
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=PieceOrder)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    store, folder = open_store(order.store), Path(order.folder)
-    spec = read_spec(store, order.job)
+    store, folder = open_store(order.store), Path(sys.argv[1])
     with open(1, "wb", closefd=False) as out:
-        write_items(lambda: read_result(store, spec, folder, order.piece), order.format, out)
+        write_items(lambda: read_piece(store, order.piece, folder), order.format, out)
 
 
 def _end_with_parent() -> None:

@@ -68,7 +68,8 @@ def versions(root: Path) -> dict[str, str]:
 def unpacked(data: bytes) -> bytes:
     """What a file holds, whether it is packed or not."""
     if data.startswith(zstandard.FRAME_HEADER):
-        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        whole = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+        return whole.decompress(data)
     return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
 
 

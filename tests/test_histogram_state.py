@@ -1,4 +1,4 @@
-"""State files: the same bytes however they are written; nothing of a damaged one is believed."""
+"""States: the same bytes however they are written; nothing of a damaged one is believed."""
 
 import io
 import itertools
@@ -29,7 +29,7 @@ class Kept(io.BytesIO):
 
 
 def written(*batches: list[bytes]) -> bytes:
-    """A state file of these lines, written some at a time."""
+    """A file of one state, of these lines, written some at a time."""
     file = Kept()
     states = StateFile(file)
     writer = states.begin()
@@ -42,7 +42,7 @@ def written(*batches: list[bytes]) -> bytes:
 
 
 def read(data: bytes) -> list:
-    """The entries of a state file."""
+    """The entries of a state."""
     return list(read_entries(io.BytesIO(data), "state.jsonl.zst"))
 
 

@@ -1,10 +1,12 @@
 """A result is the same in one piece, in several, and as several processes write it."""
 
+import errno
 import io
 import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 
 import msgspec
@@ -13,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mr import assembly, items, keys, layout, runs
-from mr.assembly import write_result_to
+from mr.assembly import write_pieces
 from mr.commits import Commit, write_commit
 from mr.directory import DirectoryStore
 from mr.errors import FormatError
-from mr.parts import Piece, cut_result, read_result, result_parts
+from mr.parts import parts_of, read_piece, read_result
 from mr.results import LINE_FORMATS, write_items
 from mr.runs import MARKED_KEY_BYTES, MOST_MARKS, Marks, RunWriter, Span
 from mr.spec import VERSION, JobSpec, Step, write_spec
@@ -101,14 +103,45 @@ def test_pieces_hold_each_item_once_in_order(tmp_path_factory, parts, number, ha
     """Whatever the keys, with a reduce (by keys) and without (by parts)."""
     store, spec = DirectoryStore(tmp_path_factory.mktemp("s")), spec_of(has_reduce=has_reduce)
     write_parts(store, spec, map(counts, parts))
-    found = result_parts(store, spec)
 
-    pieces = cut_result(spec, found, number)
+    pieces = parts_of(store, spec).cut(number)
 
     whole = list(read_result(store, spec, None))
     assert len(whole) == sum(len(part) + 2 for part in parts)
-    assert [item for piece in pieces for item in read_result(store, spec, None, piece)] == whole
+    assert [item for piece in pieces for item in read_piece(store, piece, None)] == whole
     assert 1 <= len(pieces) <= number
+    assert all(piece.stretches for piece in pieces) or not parts
+
+
+@pytest.mark.usefixtures("tiny_frames")
+def test_one_frequent_key_is_cut_once_at_most(tmp_path):
+    """All of its items are in one piece."""
+    store, spec = DirectoryStore(tmp_path), spec_of(has_reduce=True)
+    write_parts(store, spec, [[(keys.encode("k"), items.Pair("k", n)) for n in range(500)]])
+
+    pieces = parts_of(store, spec).cut(5)
+
+    sizes = [sum(1 for _ in read_piece(store, piece, None)) for piece in pieces]
+    assert sorted(size for size in sizes if size) == [500]
+    assert len(pieces) <= 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "number", "found"),
+    [
+        ([5], 3, [1]),
+        ([5, 5], 2, [1, 1]),
+        ([1, 100], 2, [2]),
+        ([9, 1, 1, 9], 2, [2, 2]),
+        ([], 2, [0]),
+    ],
+)
+def test_parts_that_are_not_sorted_are_cut_between(tmp_path, sizes, number, found):
+    """A piece has whole parts, and no process is begun for none."""
+    store, spec = DirectoryStore(tmp_path), spec_of(has_reduce=False)
+    write_parts(store, spec, [[(b"", items.Line("x" * 1000))] * 50 * size for size in sizes])
+
+    assert [len(piece.stretches) for piece in parts_of(store, spec).cut(number)] == found
 
 
 @pytest.mark.usefixtures("tiny_frames")
@@ -116,18 +149,18 @@ def test_pieces_are_about_equal(tmp_path):
     """Each of four holds between a fifth and a third of the items, and reads no more of parts."""
     store, spec = DirectoryStore(tmp_path), spec_of(has_reduce=True)
     write_parts(store, spec, [counts(f"{n:05d}" for n in range(k, 3000, 2)) for k in range(2)])
-    parts = result_parts(store, spec)
+    parts = parts_of(store, spec)
 
-    pieces = cut_result(spec, parts, 4)
+    pieces = parts.cut(4)
 
-    sizes = [sum(1 for _ in read_result(store, spec, None, piece)) for piece in pieces]
-    read = [part.run(piece.begin, piece.end).length for piece in pieces for part in parts]
+    sizes = [sum(1 for _ in read_piece(store, piece, None)) for piece in pieces]
+    read = [stretch.length for piece in pieces for stretch in piece.stretches]
     assert len(sizes) == 4
     assert all(600 <= size <= 1000 for size in sizes)
-    assert sum(read) < 1.2 * sum(part.length for part in parts)
+    assert sum(read) < 1.2 * parts.length
 
 
-@given(st.lists(st.binary(max_size=2), min_size=1, max_size=500).map(sorted))
+@given(st.lists(st.binary(min_size=1, max_size=2), min_size=1, max_size=500).map(sorted))
 def test_marks_are_few_true_and_spread(names):
     """Also of a long run: never over the most, at least half of it, all as far apart."""
     marks = Marks()
@@ -140,70 +173,109 @@ def test_marks_are_few_true_and_spread(names):
     assert len(gaps) <= 1
 
 
-def test_a_long_key_makes_no_mark():
-    """It would make a commit large."""
+@pytest.mark.parametrize("key", [b"", b"k" * (MARKED_KEY_BYTES + 1)])
+def test_no_key_and_a_long_one_make_no_mark(key):
+    """One would say nothing, the other make a commit large."""
     marks = Marks()
-    marks.add(b"k" * (MARKED_KEY_BYTES + 1), 0)
+    marks.add(key, 0)
 
     assert marks.found == []
 
 
+@pytest.fixture
+def pieces_here(monkeypatch):
+    """The pieces that this process reads."""
+    found = []
+
+    def read(store, piece, folder):
+        found.append(piece)
+        return read_piece(store, piece, folder)
+
+    monkeypatch.setattr(assembly, "read_piece", read)
+    monkeypatch.setattr(assembly, "processors", lambda: 4)
+    return found
+
+
 @pytest.mark.parametrize("format", LINE_FORMATS)
-def test_several_processes_write_what_one_does(long_result, tmp_path, format):
+def test_several_processes_write_what_one_does(long_result, tmp_path, format, pieces_here):
     """Byte for byte, and leave nothing behind."""
     store, spec = long_result
     alone, together, folder = io.BytesIO(), io.BytesIO(), tmp_path / "folder"
     folder.mkdir()
     write_items(lambda: read_result(store, spec, folder), format, alone)
 
-    write_result_to(together, store, spec, format, folder, processes=3)
+    write_pieces(together, store, parts_of(store, spec), format, folder, 3)
 
+    assert len(pieces_here) == 1
     assert alone.getvalue().count(b"\n") == 906
     assert together.getvalue() == alone.getvalue()
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_each_part_can_be_written_by_several(long_result, tmp_path):
+def test_each_part_can_be_written_by_several(long_result, tmp_path, pieces_here):
     """As for a folder."""
     store, spec = long_result
     found = []
-    for part in range(3):
+    for part in parts_of(store, spec).alone():
         out = io.BytesIO()
-        write_result_to(out, store, spec, "jsonl", tmp_path, processes=2, part=part)
+        write_pieces(out, store, part, "jsonl", tmp_path, 2)
         found.append(out.getvalue().splitlines())
 
+    assert len(pieces_here) == 3
     assert [len(lines) for lines in found] == [302, 302, 302]
     assert [lines[1] for lines in found] == [b'["n0", 0]', b'["n1", 0]', b'["n101", 0]']
 
 
-def test_a_process_that_dies_is_made_up_for(long_result, tmp_path, monkeypatch):
+@pytest.mark.parametrize("fault", ["it dies", "it cannot be started", "no folder can be made"])
+def test_a_process_that_fails_is_made_up_for(
+    long_result, tmp_path, monkeypatch, pieces_here, fault
+):
     """The piece is written here."""
     store, spec = long_result
-    monkeypatch.setattr(assembly, "environment_of", lambda python: {"PYTHONHOME": "/nowhere"})
-    alone, together, folder = io.BytesIO(), io.BytesIO(), tmp_path / "folder"
-    folder.mkdir()
-    write_items(lambda: read_result(store, spec, folder), "jsonl", alone)
 
-    write_result_to(together, store, spec, "jsonl", folder, processes=3)
+    def full(*given, **options):
+        raise OSError(errno.EAGAIN, "no room")
 
+    if fault == "it dies":
+        monkeypatch.setattr(assembly, "environment_of", lambda python: {"PYTHONHOME": "/nowhere"})
+    elif fault == "it cannot be started":
+        monkeypatch.setattr(subprocess, "Popen", full)
+    else:
+        monkeypatch.setattr(tempfile, "mkdtemp", full)
+    alone, together = io.BytesIO(), io.BytesIO()
+    write_items(lambda: read_result(store, spec, tmp_path), "jsonl", alone)
+
+    write_pieces(together, store, parts_of(store, spec), "jsonl", tmp_path, 3)
+
+    assert len(pieces_here) == 3
     assert together.getvalue() == alone.getvalue()
+
+
+def test_as_many_processes_as_there_are_processors(long_result, tmp_path, pieces_here, monkeypatch):
+    """However many workers a cluster has."""
+    store, spec = long_result
+    monkeypatch.setattr(assembly, "processors", lambda: 1)
+
+    write_pieces(io.BytesIO(), store, parts_of(store, spec), "jsonl", tmp_path, 200)
+
+    assert [piece.begin for piece in pieces_here] == [b""]
 
 
 def test_what_a_process_cannot_read_is_told_here(long_result, tmp_path):
     """In its own words."""
     store, spec = long_result
-    part = result_parts(store, spec)[1]
-    name = layout.result_name(JOB, part.commit.task, "x")
+    part = parts_of(store, spec).parts[1]
+    name = part.name
     store.write(name, store.read(name)[: -part.length // 4].ljust(part.length, b"x"))
 
     with pytest.raises(FormatError, match=r"1-reduce-0000001.*damaged|longer than the run"):
-        write_result_to(io.BytesIO(), store, spec, "jsonl", tmp_path, processes=3)
+        write_pieces(io.BytesIO(), store, parts_of(store, spec), "jsonl", tmp_path, 3)
 
 
 def test_a_process_ends_with_its_parent(long_result, tmp_path):
     """A parent that is killed leaves nobody writing."""
-    store, _ = long_result
-    order = PieceOrder(store.url, JOB, Piece(), "jsonl", str(tmp_path))
+    store, spec = long_result
+    order = PieceOrder(store.url, parts_of(store, spec).whole(), "jsonl")
     pipe, full = os.pipe()
     os.set_blocking(full, False)
     with suppress(BlockingIOError):
@@ -211,7 +283,7 @@ def test_a_process_ends_with_its_parent(long_result, tmp_path):
             os.write(full, b"x")
     os.set_blocking(full, True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mr.writing"], stdin=subprocess.PIPE, stdout=full
+        [sys.executable, "-m", "mr.writing", str(tmp_path)], stdin=subprocess.PIPE, stdout=full
     )
     process.stdin.write(msgspec.json.encode(order) + b"\n")
     process.stdin.flush()

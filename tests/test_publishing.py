@@ -358,6 +358,24 @@ def test_blocks_that_cannot_be_published_are_told(publish, blocks, tmp_path):
     assert submissions(tmp_path / "out") == 3
 
 
+def test_a_state_of_another_version_is_told_and_rebuilt(publish, blocks, tmp_path):
+    """One sentence; --rebuild publishes afresh, and removes what was there."""
+    publish(blocks)
+    folder = tmp_path / "out" / versions(tmp_path / "out")["nightly/31"]
+    info = folder / "state/folder.json"
+    info.write_text(json.dumps({**json.loads(info.read_bytes()), "version": 1}))
+    write_block(blocks, [payload(TIMES=times(2))], number=5)
+
+    answer = publish(blocks)
+
+    assert answer.code == 2
+    assert "another version of mr-telemetry" in answer.err
+    assert "--rebuild" in answer.err
+    assert submissions(tmp_path / "out") == 3
+    assert publish(blocks, "--rebuild").code == 0
+    assert submissions(tmp_path / "out") == 4
+
+
 def test_a_damaged_state_is_told(publish, blocks, tmp_path):
     """One sentence that names the file and --rebuild; what is published stays as it is."""
     publish(blocks)

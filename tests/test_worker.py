@@ -570,15 +570,17 @@ def test_the_longest_task_is_sent_first(jobs, tree):
 
 def test_a_process_keeps_its_memory_and_one_thread_unless_told_otherwise(jobs, monkeypatch):
     """What its environment says by default, and that a person's own settings count."""
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
     child = Child()
     try:
         found = Path(f"/proc/{child.pid}/environ").read_bytes().split(b"\0")
     finally:
         child.kill()
 
-    assert b"MALLOC_TRIM_THRESHOLD_=268435456" in found
-    assert b"OPENBLAS_NUM_THREADS=3" in found
+    assert b"MALLOC_MMAP_THRESHOLD_=33554432" in found
+    assert b"MALLOC_TRIM_THRESHOLD_=7" in found
+    assert b"OPENBLAS_NUM_THREADS=1" in found
     assert b"PYTHONHASHSEED=0" in found
 
 

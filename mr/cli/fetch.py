@@ -74,7 +74,7 @@ def command(
         target,
         quiet=quiet,
         profile=profile,
-        processes=settings.workers,
+        workers=settings.workers,
     )
 
 

@@ -13,9 +13,8 @@ from typing import Any
 import click
 
 from mr import layout
-from mr.assembly import write_result_to
+from mr.assembly import write_pieces
 from mr.commits import read_commit
-from mr.config import processors
 from mr.ends import End, EndState, failure_of
 from mr.engines.choice import Engine
 from mr.errors import (
@@ -28,7 +27,7 @@ from mr.errors import (
     UsageError,
 )
 from mr.heartbeat import alive
-from mr.parts import read_result, result_parts
+from mr.parts import parts_of, read_result
 from mr.plans import open_plan
 from mr.profiles import told_profile
 from mr.progress import Display
@@ -202,7 +201,7 @@ def run_and_finish(
             output,
             quiet=quiet,
             profile=profile,
-            processes=min(engine.settings.workers, processors()),
+            workers=engine.settings.workers,
         )
 
 
@@ -216,9 +215,9 @@ def finish(
     *,
     quiet: bool,
     profile: bool = False,
-    processes: int = 1,
+    workers: int = 1,
 ) -> None:
-    """Write the report, then the result, by so many processes; raises for a job that failed.
+    """Write the report, then the result, by up to so many processes; raises for a job that failed.
 
     With `profile`, or where the job was made with it, tells where the time went.
     """
@@ -233,7 +232,7 @@ def finish(
         tell_profile()
         raise failure_of(end)
     try:
-        write_result(store, scratch, spec, output, processes)
+        write_result(store, scratch, spec, output, workers)
     except KeyboardInterrupt:
         raise JobInterrupted(
             "stopped while the result was being written. The job is done and its result is kept: "
@@ -251,9 +250,7 @@ def finish(
     tell_profile()
 
 
-def write_result(
-    store: Store, scratch: Path, spec: JobSpec, output: Output, processes: int
-) -> None:
+def write_result(store: Store, scratch: Path, spec: JobSpec, output: Output, workers: int) -> None:
     """Write the result of a job that is done to where the person wants it."""
     if spec.output:
         if spec.document:
@@ -265,15 +262,15 @@ def write_result(
             write_items(lambda: read_result(store, spec, folder), name, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         elif output.is_folder:
-            write_parts(store, spec, open_store(output.place), name, folder, processes)
+            write_parts(store, spec, open_store(output.place), name, folder, workers)
         elif output.is_url:
             target, key = split_url(output.place)
             with target.create(key) as file:
-                write_result_to(file, store, spec, name, folder, processes=processes)
+                write_pieces(file, store, parts_of(store, spec), name, folder, workers)
         else:
             check_output(output.place, name)
             with whole_file(output.place) as file:
-                write_result_to(file, store, spec, name, folder, processes=processes)
+                write_pieces(file, store, parts_of(store, spec), name, folder, workers)
 
 
 def write_document(store: Store, spec: JobSpec, output: Output) -> None:
@@ -294,14 +291,14 @@ def write_document(store: Store, spec: JobSpec, output: Output) -> None:
 
 
 def write_parts(
-    store: Store, spec: JobSpec, target: Store, name: str, folder: Path, processes: int
+    store: Store, spec: JobSpec, target: Store, name: str, folder: Path, workers: int
 ) -> None:
     """Write each part of the result as an object of its own; each is sorted by key."""
     check_claim(target, spec.job)
     ending = FORMATS[name][0]
-    for number in range(len(result_parts(store, spec))):
+    for number, part in enumerate(parts_of(store, spec).alone()):
         with target.create(f"part-{number:05d}{ending}") as out:
-            write_result_to(out, store, spec, name, folder, processes=processes, part=number)
+            write_pieces(out, store, part, name, folder, workers)
 
 
 def check_folder(folder: Path) -> None:

@@ -6,8 +6,8 @@
     (channel, major, "", SKIP, reason, measure)                           how often it was left out
 
 A shelf's values are `shelves.pack`ed bytes, or `ledger.odd_value`s. All that is published of one
-measure, or of the folder itself, is a section. Its entries stand in its state file by suffix, a
-line of JSON each: `[[part, ...], value]`, compressed by zstd.
+measure, or of the folder itself, is a section. Its entries stand in its state by suffix, a line
+of JSON each: `[[part, ...], value]`, compressed by zstd.
 
     ()                                                  of a measure: its layouts
     (kind, date, reason, app, os, version, arch)        of a measure: a cell

@@ -128,21 +128,13 @@ def read_versions(output: Store) -> tuple[dict[str, str], str | None]:
 
 
 def read_info(output: Store, folder: str) -> FolderInfo | None:
-    """What a folder says of itself; None if it does not (it is not ours, or not complete).
-
-    Raises FormatError for one of another version of this package.
-    """
+    """What a folder says of itself; None if it does not (it is not ours, or not complete)."""
     try:
         info = msgspec.json.decode(read_body(output, info_name(folder)), type=FolderInfo)
     except ObjectMissing:
         return None
     except (msgspec.DecodeError, ValueError) as error:
         raise FormatError(f"{output.url}/{info_name(folder)} is damaged: {error}.") from None
-    if info.version != STATE_VERSION:
-        raise FormatError(
-            f"{output.url}/{folder} was published by another version of mr-telemetry "
-            f"({info.version}); --rebuild publishes afresh."
-        )
     return info
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from mr.blocks import Block
 from mr.errors import ObjectExists, UsageError
 from mr.histograms.folders import (
+    STATE_VERSION,
     FolderInfo,
     claim_name,
     processed_blocks,
@@ -127,6 +128,11 @@ def _check_base(blocks: InputBlocks, output: Store, folder: str, info: FolderInf
     if info is None:
         raise UsageError(
             f"{where} has no state to add to (another program published it): {elsewhere}"
+        )
+    if info.version != STATE_VERSION:
+        raise UsageError(
+            f"{where} was published by another version of mr-telemetry, whose state "
+            f"({info.version}) this one does not read: {elsewhere}"
         )
     given = [
         option
