@@ -122,11 +122,8 @@ def place_files(
 
     def place(reader: BinaryIO, name: str) -> None:
         left = spans[name].length
-        if left <= COPY_BYTES:
-            target.write(name, read_exactly(reader, left, name))
-            moved()
-            return
         with target.create(name) as writer:
+            moved()
             while left:
                 left -= writer.write(read_exactly(reader, min(left, COPY_BYTES), name))
                 moved()
@@ -142,7 +139,7 @@ def place_files(
                 for _ in pool.map(place_alone, spans):
                     pass
         elif spans:
-            # They lie one after the other: opening each for itself takes a third of the time.
+            # They lie one after the other: to open each for itself took a fifth of the time.
             with read(0, max(span.offset + span.length for span in spans.values())) as reader:
                 for name in spans:
                     place(reader, name)

@@ -144,13 +144,15 @@ class Sections:
         """The entries of a section of the base folder; none of one that is new."""
         if folder.base is None or (measure and measure not in self._known[folder.key]):
             return ()
-        store, name, start, end = self._output.store, state_name(folder.base), 0, None
-        if measure:
+        store = self._output.store
+        with self._base_is_there(folder):
+            if not measure:
+                name = state_name(folder.base)
+                return read_entries(store.open(name), name)
             name = states_name(folder.base, shelf_of(measure))
             start, length = self._known[folder.key][measure]
-            end = start + length
-        with self._base_is_there(folder):
-            return read_entries(store.open(name, start=start, end=end), f"{name} ({measure})")
+            stream = store.open(name, start=start, end=start + length)
+            return read_entries(stream, f"{name} ({measure})")
 
     def _base_tree(self, folder: FolderPlan) -> Mapping[str, Any] | None:
         if folder.base is None:
