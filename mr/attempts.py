@@ -105,6 +105,8 @@ class Attempt:
     position: Position = field(default_factory=Position)
     #: Where its output goes, if not to `store`: one that is only to be looked at.
     elsewhere: Store | None = None
+    #: Opens a block.
+    open_block: Callable[[Block], BinaryIO] = open_planned
 
     @property
     def out(self) -> Store:
@@ -228,7 +230,7 @@ def _feed(
     if attempt.task.step == 1:
         blocks = line_blocks(line, spec)
         size = sum(block.size for block in blocks)
-        with read_ahead(_remote(blocks), open_planned) as open_block:
+        with read_ahead(_remote(blocks), attempt.open_block) as open_block:
             map_blocks(
                 analysis,
                 blocks,

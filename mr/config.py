@@ -26,7 +26,7 @@ MOST_WORKERS = 1_000
 MOST_REDUCERS = 10_000
 
 #: Where tasks may run.
-ENGINES = ("local", "cluster")
+ENGINES = ("local", "cluster", "mrjob")
 
 #: Bounds of a lease: SQS counts whole seconds, and lends for 12 hours at most.
 LEAST_LEASE_S, MOST_LEASE_S = 3, 12 * 3600
@@ -150,7 +150,7 @@ class Settings:
     max_failures: int = 5
     #: A task without progress for this long is ended, which counts as a failure.
     hang_limit: float = 600.0
-    #: Where tasks run: "local" or "cluster"; "" to go by the store.
+    #: Where tasks run: "local", "cluster" or "mrjob"; "" to go by the store.
     engine: str = ""
     #: The cluster's queue: a name, or a URL.
     queue: str = ""

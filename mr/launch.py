@@ -113,7 +113,7 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         filter=selection.to_dict(),
         inputs=[*request.inputs, *request.listed],
         stores=blocks.stores,
-        steps=_steps(found),
+        steps=describe_steps(found),
         reducers=reducers,
         split_bytes=fitting_size(blocks.bytes, settings.workers, settings.split_size),
         buffer_bytes=settings.buffer_size,
@@ -225,7 +225,8 @@ def check_steps(analysis: type[Analysis]) -> None:
             )
 
 
-def _steps(found: Sequence[type[Analysis]]) -> list[Step]:
+def describe_steps(found: Sequence[type[Analysis]]) -> list[Step]:
+    """The steps of an analysis as a job's description has them."""
     return [
         Step(
             name=step.__name__,

@@ -120,7 +120,7 @@ def _run_once(request: Request, engine: Engine, *, quiet: bool) -> "Result":
     spec, _ = prepare_job(request, engine.settings, store)
     with (
         alive(store, spec.job),
-        Display(spec.listing["bytes"], quiet=quiet) as display,
+        Display(spec.listing["bytes"], quiet=quiet or engine.tells) as display,
     ):
         for sentence in near_misses(steps(request.analysis)):
             display.trouble(sentence)

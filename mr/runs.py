@@ -151,12 +151,10 @@ class RunWriter:
             return
         before = WATCH.enter(self._stage)
         self.marks.add(self._rows[0][0], self.written)
-        frame = self._compress(self._encode(self._rows))
-        self._out.write(_LENGTH.pack(len(frame)))
-        self._out.write(frame)
+        size = write_frame(self._out, self._compress(self._encode(self._rows)))
         WATCH.enter(before)
-        WATCH.add(self._stage, _LENGTH.size + len(frame))
-        self.written += _LENGTH.size + len(frame)
+        WATCH.add(self._stage, size)
+        self.written += size
         self._rows, self._size = ([], [], []), 0
         self._on_frame()
 
@@ -198,13 +196,13 @@ def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Rows]:
     """
     decompress = zstandard.ZstdDecompressor().decompress
     decode = msgspec.msgpack.Decoder(Rows).decode
-    while length > 0:
+    frames = read_frames(stream, length, where)
+    while True:
         before = WATCH.enter(READ)
-        (size,) = _LENGTH.unpack(read_exactly(stream, _LENGTH.size, where))
-        length -= _LENGTH.size + size
-        if length < 0:
-            raise FormatError(f"{where}: a frame of the run is longer than the run.")
-        frame = read_exactly(stream, size, where)
+        frame = next(frames, None)
+        if frame is None:
+            WATCH.enter(before)
+            return
         WATCH.enter(MERGE)
         try:
             data = decompress(frame, allow_extra_data=False)
@@ -212,13 +210,30 @@ def read_run(stream: BinaryIO, length: int, where: str) -> Iterator[Rows]:
         except (zstandard.ZstdError, msgspec.DecodeError, MemoryError) as error:
             raise FormatError(f"{where}: a frame of the run is damaged: {error}.") from error
         WATCH.enter(before)
-        WATCH.add(READ, _LENGTH.size + size)
+        WATCH.add(READ, _LENGTH.size + len(frame))
         WATCH.add(MERGE, len(data))
         del data
         count, values, origins = map(len, rows)
         if values != count or origins not in (0, count):
             raise FormatError(f"{where}: a frame of the run is damaged: its columns differ.")
         yield rows
+
+
+def read_frames(stream: BinaryIO, length: int, where: str) -> Iterator[bytes]:
+    """The frames of a run of `length` bytes as they were written; raises as `read_run` does."""
+    while length > 0:
+        (size,) = _LENGTH.unpack(read_exactly(stream, _LENGTH.size, where))
+        length -= _LENGTH.size + size
+        if length < 0:
+            raise FormatError(f"{where}: a frame of the run is longer than the run.")
+        yield read_exactly(stream, size, where)
+
+
+def write_frame(out: BinaryIO, frame: bytes) -> int:
+    """Write one of those frames; returns how many bytes it takes with its length."""
+    out.write(_LENGTH.pack(len(frame)))
+    out.write(frame)
+    return _LENGTH.size + len(frame)
 
 
 def read_exactly(stream: BinaryIO, size: int, where: str) -> bytes:

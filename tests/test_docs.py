@@ -92,7 +92,8 @@ def test_python_examples_run(page, beside_telemetry):
         else:
             exec(compiled, names)
 
-    analyses = [one for one in names.values() if isinstance(one, type)]
+    classes = [one for one in names.values() if isinstance(one, type)]
+    analyses = [one for one in classes if issubclass(one, Analysis)]
     assert analyses
     assert all(steps(one)[0] is one for one in analyses)
 

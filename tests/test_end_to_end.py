@@ -1,6 +1,6 @@
 """The main job through the command line, against the truth and a plain reference.
 
-Each test runs on the local engine and on a cluster of two workers, and expects the same.
+Each test runs on the local engine, on a cluster of two workers and by mrjob, and expects the same.
 """
 
 import json
@@ -25,10 +25,14 @@ MANNERS = [
 ]
 
 
-@pytest.fixture(params=["local", "cluster"])
+@pytest.fixture(params=["local", "cluster", "mrjob"])
 def command(request, command):
-    """The command line on one of the engines."""
-    return command if request.param == "local" else request.getfixturevalue("cluster_command")
+    """The command line on one of the engines; mrjob's tasks run in its process (`-r inline`)."""
+    if request.param == "cluster":
+        return request.getfixturevalue("cluster_command")
+    if request.param == "mrjob":
+        request.getfixturevalue("environment")["MR_TELEMETRY_ENGINE"] = "mrjob"
+    return command
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ ORDER = [
     "mr.usercode",
     "mr.compatibility",
     "mr.environments",
+    "mr.wheel",
     "mr.bundle",
     # the two interfaces
     "mr.store",
@@ -120,6 +121,8 @@ ORDER = [
     "mr.report",
     "mr.engines",
     "mr.launch",
+    "mr.engines.mrjob",
+    "mr.engines.choice",
     # on this machine and in memory
     "mr.inline",
     "mr.checking",
@@ -145,6 +148,7 @@ HEAVY = [
     "cloudpickle",
     "simplejson",
     "pyarrow",
+    "mrjob",
 ]
 
 

@@ -1,6 +1,6 @@
 """What `run` and `submit` have in common: which job a person asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,23 @@ class Asked:
     request: "Request"
     output: "Output"
     settings: "Settings"
+
+
+def split_options(
+    analysis: str, words: Sequence[str], runner: str | None
+) -> tuple[tuple[str, ...], list[str]]:
+    """The inputs among words that hold options of mrjob's too, and these.
+
+    Raises click.NoSuchOption for options that cannot be mrjob's, for no runner of its was named.
+    """
+    options = [word for word in (analysis, *words) if word.startswith("-") and word != "-"]
+    if not options:
+        return tuple(words), []
+    if runner is None or options[0] == analysis:
+        raise click.NoSuchOption(options[0].partition("=")[0])
+    from mr.engines.mrjob.engine import split_arguments
+
+    return split_arguments(words)
 
 
 def read_request(

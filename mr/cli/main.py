@@ -31,6 +31,7 @@ COMMANDS = {
     "copy": "mr.cli.copy",
     "show": "mr.cli.show",
     "generate": "mr.cli.generate",
+    "wheel": "mr.cli.wheel",
 }
 
 #: One line for each command, here so that `--help` loads none of them.
@@ -54,6 +55,7 @@ SUMMARIES = {
     "copy": "Copy objects between folders and S3.",
     "show": "Show published histograms.",
     "generate": "Write realistic sample data.",
+    "wheel": "Write this package as a wheel, for other machines.",
 }
 
 #: Wide enough for a table, whatever the terminal says of itself when there is none.

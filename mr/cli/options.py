@@ -73,7 +73,7 @@ def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Processes that work (one a processor; of a cluster: those that are there).",
     )
     engine = click.option(
-        "--engine", metavar="local|cluster", help="Where tasks run (as the store is)."
+        "--engine", metavar="local|cluster|mrjob", help="Where tasks run (as the store is)."
     )
     return store_option(queue_option(engine(workers(function))))
 

@@ -190,7 +190,7 @@ def run_and_finish(
 ) -> None:
     """Run a planned job to its end and give its result; nobody cleans it away meanwhile."""
     with alive(engine.store, spec.job):
-        with Display(spec.listing["bytes"], quiet=quiet) as display:
+        with Display(spec.listing["bytes"], quiet=quiet or engine.tells) as display:
             end, report = engine.run(spec, display)
         finish(
             engine.store,

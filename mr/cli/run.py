@@ -4,12 +4,19 @@ from pathlib import Path
 
 import click
 
-from mr.cli.asking import job_options, read_request
+from mr.cli.asking import job_options, read_request, split_options
 from mr.cli.options import ProfiledCommand
 
 
-@click.command("run", cls=ProfiledCommand)
+@click.command("run", cls=ProfiledCommand, context_settings={"ignore_unknown_options": True})
 @job_options
+@click.option(
+    "-r",
+    "--runner",
+    metavar="RUNNER",
+    help="With --engine mrjob: inline, local, hadoop, emr, dataproc or spark; then come mrjob's "
+    "own options.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress and no summary.")
 @click.option("--report", metavar="FILE", help="Write what was read, and what not, as JSON.")
 def command(
@@ -17,6 +24,7 @@ def command(
     output: str,
     format_: str | None,
     report: str | None,
+    runner: str | None,
     quiet: bool,
     **options,
 ) -> None:
@@ -32,9 +40,10 @@ def command(
     from mr.launch import plan_until_published, prepare_job
     from mr.profiles import check_profile
 
+    options["inputs"], others = split_options(analysis, options["inputs"], runner)
     asked = read_request(analysis, output, format_, report, options)
     check_profile(asked.request.profile, Path.cwd())
-    engine = choose_engine(asked.settings)
+    engine = choose_engine(asked.settings, runner, others, quiet=quiet)
 
     def run_once() -> None:
         spec, _ = prepare_job(asked.request, engine.settings, engine.store)

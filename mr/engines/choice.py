@@ -1,6 +1,7 @@
 """Choosing the engine: by its name, or by where jobs are kept."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,20 +34,39 @@ class Engine:
     #: What was asked for, and for so many workers as there are.
     settings: Settings
     run: Run
+    #: Whether it tells itself how a job goes.
+    tells: bool = False
 
 
-def choose_engine(settings: Settings) -> Engine:
-    """The engine that settings ask for. Raises UsageError for settings that go ill together."""
+def choose_engine(
+    settings: Settings,
+    runner: str | None = None,
+    options: Sequence[str] = (),
+    *,
+    quiet: bool = False,
+) -> Engine:
+    """The engine that settings ask for. Raises UsageError for settings that go ill together.
+
+    Of mrjob's engine, `runner` is one of mrjob's, and `options` are those of its command line.
+    """
     store = open_store(settings.store)
-    if engine_name(settings, store) == "local":
+    name = engine_name(settings, store)
+    if name != "mrjob" and (runner is not None or options):
+        raise UsageError(
+            f"{options[0]}: no such option." if options else "-r: is for --engine mrjob."
+        )
+    if name != "cluster":
         if not isinstance(store, DirectoryStore):
             raise UsageError(
-                f"--store {settings.store}: the local engine keeps its jobs in a directory; name "
+                f"--store {settings.store}: the {name} engine keeps its jobs in a directory; name "
                 "one, or --engine cluster."
             )
         scratch = scratch_root(store, settings.scratch)
-        run = partial(_run_here, store, settings.workers, scratch)
-        return Engine("local", store, scratch, settings, run)
+        if name == "mrjob":
+            run = _mrjob(store, settings.workers, scratch, runner or "inline", options, quiet)
+        else:
+            run = partial(_run_here, store, settings.workers, scratch)
+        return Engine(name, store, scratch, settings, run, tells=name == "mrjob")
     from mr.engines.cluster import fleet_size
 
     queue = open_cluster_queue(settings, store)
@@ -79,6 +99,28 @@ def _run_here(
     store: Store, workers: int, scratch: Path, spec: JobSpec, observer: LocalObserver
 ) -> tuple[End, dict[str, Any]]:
     return run_here(store, spec, workers=workers, scratch=scratch, observer=observer)
+
+
+def _mrjob(
+    store: Store, workers: int, scratch: Path, name: str, options: Sequence[str], quiet: bool
+) -> Run:
+    try:
+        from mr.engines.mrjob.engine import Runner, check_output, run_by_mrjob
+    except ImportError as error:
+        old = "" if sys.version_info < (3, 13) else " (which no Python after 3.12 can import)"
+        raise UsageError(
+            f"--engine mrjob needs mrjob{old}: pip install 'mr-telemetry[mrjob]' ({error})."
+        ) from None
+    runner = Runner(name, tuple(options))
+    runner.check()
+
+    def run(spec: JobSpec, observer: LocalObserver) -> tuple[End, dict[str, Any]]:
+        check_output(spec.output, runner)
+        return run_by_mrjob(
+            store, runner, spec, observer, workers=workers, scratch=scratch, quiet=quiet
+        )
+
+    return run
 
 
 def _run_on_cluster(

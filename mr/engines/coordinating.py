@@ -28,8 +28,9 @@ def coordinate(
     *,
     patience_s: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
+    since: float | None = None,
 ) -> tuple[End, dict[str, Any]]:
-    """Run a planned job to its end; returns the end and the report.
+    """Run a planned job to its end; returns the end and the report, which counts time from `since`.
 
     The caller shows that the job lives (`mr.heartbeat.alive`). A store or queue that does not
     answer is borne for `patience_s` seconds in a row. Raises JobInterrupted at Ctrl-C: the job is
@@ -38,7 +39,7 @@ def coordinate(
     told = concluded(conduct.store, spec)
     if told is not None:
         return told
-    start = time.monotonic()
+    start = time.monotonic() if since is None else since
     resumes = f"`mr-telemetry resume {spec.job}`"
     try:
         return _patiently(lambda: _to_its_end(conduct, spec, start), conduct, patience_s, sleep)

@@ -34,7 +34,13 @@ class LocalObserver(Observer, Protocol):
 
 
 def run_here(
-    store: Store, spec: JobSpec, *, workers: int, scratch: Path, observer: LocalObserver
+    store: Store,
+    spec: JobSpec,
+    *,
+    workers: int,
+    scratch: Path,
+    observer: LocalObserver,
+    since: float | None = None,
 ) -> tuple[End, dict[str, Any]]:
     """Run a planned job on this machine to its end; returns the end and the report.
 
@@ -47,7 +53,7 @@ def run_here(
     with scratch_folder(scratch) as folder:
         surroundings = Surroundings(store, tasks, telling(events), folder, cache_folder())
         with building(after_seconds=BUILD_S), _workers(tasks, surroundings, workers, observer):
-            return coordinate(conduct, spec)
+            return coordinate(conduct, spec, since=since)
 
 
 @contextmanager
