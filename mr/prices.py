@@ -1,6 +1,17 @@
-"""What requests to S3 and SQS cost, at list prices."""
+"""What requests to S3 and SQS cost, at list prices, and what machines do, by a table.
 
+The table is `conf/prices.json`, or one that was refreshed from EC2's own spot prices.
+"""
+
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from mr.errors import UsageError
 
 #: US dollars for one request. S3 Standard in us-east-1 ("PUT, COPY, POST, LIST" and "GET and all
 #: other"), and standard queues beyond the free million; https://aws.amazon.com/s3/pricing/ and
@@ -25,3 +36,43 @@ def _price_of(request: str) -> float:
     if request.startswith("sqs."):
         return SQS_USD
     return S3_READ_USD if request in _READS else S3_WRITE_USD
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A type of machine: its processors (vCPUs), and its prices in US dollars an hour."""
+
+    processors: int
+    memory_gb: float
+    on_demand_usd: float
+    spot_usd: float
+
+
+@dataclass(frozen=True)
+class PriceTable:
+    """Types of machines and their prices in one region."""
+
+    region: str
+    as_of: str
+    machines: dict[str, Machine]
+
+    def machine(self, name: str) -> Machine:
+        """A type of machine. Raises UsageError for one that the table does not have."""
+        if name not in self.machines:
+            known = ", ".join(sorted(self.machines))
+            raise UsageError(f"{name}: no price is known of such a machine; there are: {known}.")
+        return self.machines[name]
+
+
+def load_prices(path: str | Path | None = None) -> PriceTable:
+    """The table in a file, or the one that comes with the package. Raises UsageError."""
+    try:
+        if path is None:
+            text = resources.files("mr.conf").joinpath("prices.json").read_text(encoding="utf-8")
+        else:
+            text = Path(path).read_text(encoding="utf-8")
+        return msgspec.convert(json.loads(text), PriceTable)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+    except (ValueError, msgspec.ValidationError) as error:
+        raise UsageError(f"{path}: is no table of prices: {error}.") from None
