@@ -1,5 +1,7 @@
 """Text that has no UTF-8 form: names that are not UTF-8 on disk, and lone surrogates of JSON."""
 
+from collections.abc import Mapping
+
 
 def is_utf8(text: str) -> bool:
     """Whether the text has a UTF-8 form: a lone surrogate has none."""
@@ -18,3 +20,8 @@ def utf8(text: str) -> bytes:
 def counted(count: int, thing: str) -> str:
     """A number of things in words: `1 block`, `2,000 blocks`."""
     return f"{count:,} {thing}" + ("" if count == 1 else "s")
+
+
+def shell_exports(settings: Mapping[str, str]) -> str:
+    """Settings as lines for a shell, which set them for all that it starts."""
+    return "".join(f"export {name}={value}\n" for name, value in settings.items())

@@ -23,7 +23,7 @@ from mr.errors import UsageError
 #: Files of an installed package that tell of its installation here.
 _OF_THE_INSTALLATION = frozenset({"INSTALLER", "REQUESTED", "RECORD", "direct_url.json"})
 #: The time of every file in the wheel: the same package gives the same bytes.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_EPOCH, _EPOCH_S = (1980, 1, 1, 0, 0, 0), "315532800"
 
 
 def own_wheel(folder: Path) -> Path:
@@ -57,7 +57,7 @@ def _built(checkout: Path, folder: Path) -> Path:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
         done = subprocess.run(
             [*command, "--wheel-dir", str(folder), str(checkout)],
-            env={**os.environ, "DIST_EXTRA_CONFIG": str(extra)},
+            env={**os.environ, "DIST_EXTRA_CONFIG": str(extra), "SOURCE_DATE_EPOCH": _EPOCH_S},
             capture_output=True,
             text=True,
         )

@@ -101,6 +101,7 @@ ORDER = [
     # who runs it
     "mr.heartbeat",
     "mr.fleet",
+    "mr.spotfleet",
     "mr.logs",
     "mr.orders",
     "mr.attempts",
@@ -134,6 +135,7 @@ ORDER = [
     "mr.notebook",
     "mr.cli",
     "mr.analyses",
+    "mr.bin",
     "mr.conf",
 ]
 
@@ -158,7 +160,7 @@ def files():
     for path in sorted(ROOT.rglob("*.py")):
         parts = ("mr", *path.relative_to(ROOT).with_suffix("").parts)
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    for package in ("analyses", "conf"):
+    for package in ("analyses", "bin", "conf"):
         for path in sorted((ROOT.parent / package).glob("*.py")):
             name = f"mr.{package}" + ("" if path.stem == "__init__" else f".{path.stem}")
             found[name] = path

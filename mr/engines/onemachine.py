@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mr.aws.emulator import emulator, end_with_parent, make_bucket, settings_for
 from mr.errors import UsageError
+from mr.text import shell_exports
 
 BUCKET = "mr-telemetry"
 QUEUE = "mr-telemetry"
@@ -27,7 +28,7 @@ class LocalCluster:
 
     def exports(self) -> str:
         """The settings as lines for a shell."""
-        return "".join(f"export {name}={value}\n" for name, value in self.settings.items())
+        return shell_exports(self.settings)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Scripts: `mr-telemetry` of a checkout, and what makes a machine a worker."""

@@ -1,0 +1,285 @@
+"""A cluster of spot machines as a stack of CloudFormation: made, shown and removed.
+
+bucket   jobs/ workers/ probes/ tombstones/   as in `mr.layout`
+         published/                           what analyses publish there
+         boot/<digest>/                       what machines start with: a script and the package
+"""
+
+import hashlib
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from mr.aws.stacks import (
+    Instance,
+    Stack,
+    account_and_region,
+    find_stack,
+    group_of,
+    has_bucket,
+    image_of,
+    make_stack,
+    network_of,
+    remove_bucket,
+    remove_stack,
+    set_machines,
+)
+from mr.errors import MrError, UsageError
+from mr.fleet import Sign, read_fleet
+from mr.prices import PriceTable
+from mr.queues import open_queue
+from mr.store import Store
+from mr.stores import open_store
+from mr.wheel import own_wheel
+
+#: Names of clusters: the queue's, the stack's and the bucket's names are made of them.
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
+#: The public parameters of SSM that name the newest Amazon Linux 2023.
+_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
+#: Instance types whose processors are ARM's have a "g" after the generation, as c7g and m6gd.
+_ARM = re.compile(r"[a-z]+[0-9]+[a-z]*g[a-z]*\.|a1\.")
+#: Types that the template has room for.
+MOST_TYPES = 6
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person wants of a cluster; None and "" leave it as it is, or to the template."""
+
+    name: str
+    #: s3://BUCKET/PREFIX of the blocks, if they are not in the cluster's own bucket.
+    input: str = ""
+    bucket: str = ""
+    most_machines: int | None = None
+    least_machines: int | None = None
+    on_demand: int | None = None
+    types: Sequence[str] = ()
+    disk_gb: int | None = None
+    idle_minutes: int | None = None
+    job_days: int | None = None
+    email: str = ""
+    image: str = ""
+    subnets: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is there."""
+
+    name: str
+    status: str
+    reason: str
+    store: str
+    queue: str
+    #: How many machines it is to have, and those that it has.
+    wanted: int
+    machines: list[Instance] = field(default_factory=list)
+    #: Workers by their signs of life; None where they cannot be read.
+    workers: list[Sign] | None = None
+    #: Messages that wait, and dead letters; None where the queue cannot be asked.
+    waiting: int | None = None
+    dead_letters: int | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment by which every command uses it."""
+        return {"MR_TELEMETRY_STORE": self.store, "MR_TELEMETRY_QUEUE": self.queue}
+
+    def usd_an_hour(self, prices: PriceTable) -> float | None:
+        """What its machines cost an hour by a table; None where that does not know one of them."""
+        known = prices.machines
+        if any(one.type not in known for one in self.machines):
+            return None
+        return sum(
+            known[one.type].spot_usd if one.is_spot else known[one.type].on_demand_usd
+            for one in self.machines
+        )
+
+
+def stack_name(name: str) -> str:
+    """The stack, the queue and the group of a cluster. Raises UsageError."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r}: a cluster's name has up to 24 small letters, digits and hyphens, "
+            "and begins with a letter."
+        )
+    return f"mr-telemetry-{name}"
+
+
+def bring_up(wanted: Wanted, *, start: int = 0) -> Cluster:
+    """Make the cluster, or change it to what is wanted; with `start` machines at once.
+
+    Raises UsageError, and JobFailed where AWS cannot make it.
+    """
+    stack = stack_name(wanted.name)
+    known = find_stack(stack)
+    if known is not None and not known.outputs:
+        known = None
+    parameters = {**(known.parameters if known else {}), **_parameters(wanted, known)}
+    template = resources.files("mr.conf").joinpath("fleet.yaml").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        boot = _Boot.of(Path(folder))
+        parameters |= boot.parameters
+        if known is None:
+            # No machine starts before there is a bucket with what it starts with.
+            made = make_stack(stack, template, {**parameters, "LeastMachines": "0"})
+            boot.upload(open_store(made.outputs["Store"]))
+        else:
+            boot.upload(open_store(known.outputs["Store"]))
+    if known is not None or parameters.get("LeastMachines", "0") != "0":
+        make_stack(stack, template, parameters)
+    if start:
+        set_machines(stack, start)
+    return look_at(wanted.name)
+
+
+def look_at(name: str) -> Cluster:
+    """How a cluster stands. Raises UsageError when there is none of that name."""
+    stack = find_stack(stack_name(name))
+    if stack is None:
+        raise UsageError(
+            f"there is no cluster {name} in this region; `mr-telemetry cluster up {name}` makes it."
+        )
+    store, queue = stack.outputs.get("Store", ""), stack.outputs.get("Queue", "")
+    wanted, machines = group_of(stack.name)
+    workers = waiting = dead = None
+    try:
+        if store:
+            workers = read_fleet(open_store(store))
+        if queue:
+            tasks = open_queue(queue, make=False)
+            waiting, dead = tasks.waiting(), tasks.dead_letters_waiting()
+    except MrError:  # being made or removed, or not for this person to read
+        pass
+    return Cluster(
+        name, stack.status, stack.reason, store, queue, wanted, machines, workers, waiting, dead
+    )
+
+
+def take_down(name: str, *, purge: bool = False) -> tuple[str, int]:
+    """Remove the cluster; returns its store's URL, and how many objects are left there.
+
+    With `purge` the bucket goes too, and everything in it.
+    """
+    stack = find_stack(stack_name(name))
+    if stack is None:
+        raise UsageError(f"there is no cluster {name} in this region.")
+    url = stack.outputs.get("Store", "")
+    own = stack.parameters.get("WorkBucket", "")
+    if purge and own and not own.startswith(f"{stack.name}-"):
+        raise UsageError(f"{url} was there before the cluster, so it is not for us to remove.")
+    remove_stack(stack.name)
+    if not url:
+        return "", 0
+    store = open_store(url)
+    if not purge:
+        return url, sum(1 for _ in store.list())
+    store.delete_all(entry.name for entry in store.list())
+    remove_bucket(url.removeprefix("s3://"))
+    return url, 0
+
+
+def _parameters(wanted: Wanted, known: Stack | None) -> dict[str, str]:
+    """What the template is to be given."""
+    numbers = {
+        "MostMachines": wanted.most_machines,
+        "LeastMachines": wanted.least_machines,
+        "OnDemandBase": wanted.on_demand,
+        "DiskGB": wanted.disk_gb,
+        "IdleMinutes": wanted.idle_minutes,
+        "JobDays": wanted.job_days,
+    }
+    found = {key: str(number) for key, number in numbers.items() if number is not None}
+    found["QueueName"] = stack_name(wanted.name)
+    found["Python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if wanted.email:
+        found["AlarmEmail"] = wanted.email
+    if wanted.input:
+        found |= _input(wanted.input)
+    if wanted.types:
+        found |= _types(wanted.types)
+    if known is None or wanted.types or wanted.image:
+        found["Image"] = wanted.image or image_of(_IMAGE.format(_processor(wanted.types)))
+    if known is None or wanted.subnets:
+        network, subnets = network_of(wanted.subnets)
+        found |= {"Vpc": network, "Subnets": ",".join(subnets)}
+    if known is None:
+        found |= _bucket(wanted)
+    elif wanted.bucket and wanted.bucket != known.outputs["Store"].removeprefix("s3://"):
+        raise UsageError(f"cluster {wanted.name} has the bucket {known.outputs['Store']} already.")
+    return found
+
+
+def _bucket(wanted: Wanted) -> dict[str, str]:
+    """The bucket that was named, or one that an earlier cluster of that name has left, or none."""
+    if wanted.bucket:
+        if not has_bucket(wanted.bucket):
+            raise UsageError(f"there is no bucket {wanted.bucket}.")
+        return {"WorkBucket": wanted.bucket}
+    account, region = account_and_region()
+    name = f"{stack_name(wanted.name)}-{account}-{region}"
+    return {"WorkBucket": name} if has_bucket(name) else {"BucketName": name}
+
+
+def _input(url: str) -> dict[str, str]:
+    match = re.fullmatch(r"s3://([^/]+)/?(.*)", url)
+    if match is None:
+        raise UsageError(f"--input {url}: workers read blocks in S3; name s3://BUCKET/PREFIX.")
+    return {"InputBucket": match[1], "InputPrefix": match[2]}
+
+
+def _types(types: Sequence[str]) -> dict[str, str]:
+    if len(types) > MOST_TYPES:
+        raise UsageError(f"--type: {len(types)} are too many; at most {MOST_TYPES}.")
+    if len(set(types)) < len(types):
+        raise UsageError("--type: one stands there twice.")
+    padded = [*types, *[""] * (MOST_TYPES - len(types))]
+    return {f"InstanceType{number}": name for number, name in enumerate(padded, 1)}
+
+
+def _processor(types: Sequence[str]) -> str:
+    kinds = Counter("arm64" if _ARM.match(name) else "x86_64" for name in types)
+    if len(kinds) > 1:
+        raise UsageError("--type: a cluster is of x86 machines, or of ARM machines, not of both.")
+    return next(iter(kinds), "x86_64")
+
+
+@dataclass(frozen=True)
+class _Boot:
+    """What a machine starts with: the script, and this very package."""
+
+    script: bytes
+    wheel: Path
+    data: bytes
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Boot":
+        script = resources.files("mr.bin").joinpath("worker-boot").read_bytes()
+        wheel = own_wheel(folder)
+        return cls(script, wheel, wheel.read_bytes())
+
+    @property
+    def prefix(self) -> str:
+        return f"boot/{_sha256(self.script + self.data)[:16]}/"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {
+            "BootPrefix": self.prefix,
+            "BootDigest": _sha256(self.script),
+            "WheelName": self.wheel.name,
+            "WheelDigest": _sha256(self.data),
+        }
+
+    def upload(self, store: Store) -> None:
+        store.write(f"{self.prefix}worker-boot", self.script)
+        store.write(f"{self.prefix}{self.wheel.name}", self.data)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
