@@ -10,6 +10,7 @@ Requests go on unchanged, with their `Host`, on which their signatures rest.
 """
 
 import argparse
+import json
 import random
 import signal
 import socket
@@ -87,6 +88,8 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     #: Every request, as (method, path).
     seen: list[tuple[str, str]] = field(default_factory=list)
+    #: Every request to SQS, as its operation and what it says.
+    asked: list[tuple[str, dict]] = field(default_factory=list)
     #: How many of each kind of fault.
     done: Counter = field(default_factory=Counter)
 
@@ -105,12 +108,12 @@ class FaultyServer(ThreadingHTTPServer):
         self._rates = rates
         self._random = random.Random(rates.seed)
         self._lock = threading.Lock()
-        self._keep = keep
+        self.keeps = keep
 
     def draw(self, method: str, path: str) -> Fault | None:
         """The fault for this request, if any."""
         with self._lock:
-            if self._keep:
+            if self.keeps:
                 self.proxy.seen.append((method, path))
             fault = self._ordered(method, path) or self._by_chance(method)
             if fault is not None:
@@ -169,6 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind = fault.kind if fault else ""
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as body:
             self._take_body(body)
+            self._note_operation(body)
             if kind == "refuse":
                 self._hang_up()
                 return
@@ -195,6 +199,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._give(response, fault if kind in ("cut", "reset") else None)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any  # noqa: N815
+
+    def _note_operation(self, body: IO[bytes]) -> None:
+        _, _, operation = self.headers.get("X-Amz-Target", "").partition("AmazonSQS.")
+        if operation and self.server.keeps:
+            body.seek(0)
+            self.server.proxy.asked.append((operation, json.loads(body.read())))
 
     def _take_body(self, body: IO[bytes]) -> None:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
