@@ -21,7 +21,7 @@ from mr.bundle import digest_of, header_of, pack_bundle
 from mr.config import load_settings
 from mr.directory import DirectoryStore
 from mr.engines.mrjob.bare import bare_job
-from mr.engines.mrjob.engine import Packing, Runner, pack, split_arguments
+from mr.engines.mrjob.engine import Packing, Runner, bootstrap, pack, split_arguments
 from mr.engines.mrjob.parcel import write_parcel
 from mr.engines.mrjob.tasks import TaskFailed
 from mr.engines.mrjob.telemetry_job import TelemetryJob
@@ -93,7 +93,7 @@ def _pack_unplanned(
         listed = folder / "blocks.txt"
         listed.write_text("".join(f"{uri}\n" for uri in inputs), encoding="utf-8")
         inputs = [str(listed)]
-    arguments = ["--parcel", str(parcel), "--code", spec.bundle]
+    arguments = ["--parcel", str(parcel), "--code", spec.bundle, *bootstrap(runner, spec, folder)]
     return Packing(arguments, list(inputs), None, [], len(inputs))
 
 
@@ -101,4 +101,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except (TaskFailed, MrError) as error:
-        sys.exit(f"mr.engines.mrjob: {error}")
+        print(f"mr.engines.mrjob: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 1))

@@ -9,7 +9,7 @@ from mr.analysis import Analysis, steps
 from mr.attempts import Job
 from mr.blocks import Block
 from mr.bundle import Bundle
-from mr.config import DEFAULT_BUFFER_BYTES
+from mr.config import DEFAULT_BUFFER_BYTES, MOST_REDUCERS
 from mr.errors import UsageError
 from mr.inputs import resolve_input
 from mr.launch import check_steps, describe_steps, parse_settings_of_analysis, publishes
@@ -37,6 +37,8 @@ def bare_job(
             f"{analysis.__name__} prepares or publishes, which takes a planned job: "
             "`mr-telemetry run --engine mrjob`."
         )
+    if not 1 <= partitions <= MOST_REDUCERS:
+        raise UsageError(f"--partitions {partitions}: take 1 to {MOST_REDUCERS:,}.")
     dimensions = load_schema(schema)
     chosen = load_filter(selection if selection is not None else analysis.filter, dimensions)
     spec = JobSpec(
@@ -80,9 +82,7 @@ def bare_block(spec: JobSpec, place: str, copy: str | None = None) -> Block | No
         entry = found.file
         dimensions = schema.dimensions_of(entry.name) or _unknown(schema)
         block = Block(found.store.url, entry.name, entry.size, entry.tag, dimensions)
-    is_placed = any(block.dimensions)
-    allows = parse_filter(spec.filter, schema).matches
-    return None if is_placed and not allows(block.dimensions) else block
+    return block if parse_filter(spec.filter, schema).matches(block.dimensions) else None
 
 
 def _named_block(url: str, size: int, schema: Schema) -> Block:

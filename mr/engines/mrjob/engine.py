@@ -5,8 +5,13 @@ follows (judging, publishing, the result, the report) is what every engine does.
 """
 
 import logging
+import os
+import re
 import shlex
+import signal
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mrjob.job import MRJob
+from mrjob.runner import MRJobRunner
 from mrjob.step import StepFailedException
 
 from mr import layout
@@ -25,7 +31,7 @@ from mr.engines.mrjob.collecting import Collector
 from mr.engines.mrjob.parcel import Packed, write_parcel
 from mr.engines.mrjob.tasks import TaskFailed
 from mr.engines.mrjob.telemetry_job import TelemetryJob
-from mr.errors import JobError, JobFailed, JobInterrupted, UsageError
+from mr.errors import JobError, JobFailed, JobInterrupted, MrError, UsageError
 from mr.plans import open_plan
 from mr.scratch import scratch_folder
 from mr.spec import JobSpec, line_blocks
@@ -37,8 +43,8 @@ from mr.wheel import own_wheel
 RUNNERS = ("inline", "local", "hadoop", "emr", "dataproc", "spark")
 #: Those that run on this machine.
 HERE = ("inline", "local")
-#: Those whose mappers get copies of blocks from a shell script.
-_COPYING = ("hadoop", "emr", "dataproc")
+#: What a shell script of mrjob's, which quotes nothing, does not take as it is, nor does Hadoop.
+_ODD = re.compile(r"[\s*?\[\]{}'\"\\$`;&|<>()]")
 
 
 def split_arguments(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -48,7 +54,7 @@ def split_arguments(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """
     # Of an option that stands alone it cannot be told what follows, but by mrjob's own parser.
     try:
-        inputs = TelemetryJob([]).arg_parser.parse_args(list(words)).args
+        inputs = TelemetryJob([]).arg_parser.parse_intermixed_args(list(words)).args
     except ValueError as error:
         raise UsageError(f"mrjob says: {error}.") from None
     options, left = [], list(inputs)
@@ -103,8 +109,10 @@ def run_by_mrjob(
     since = time.monotonic()
     if not committed_tasks(store, spec.job):
         try:
-            with scratch_folder(scratch) as folder:
-                _run_maps_and_reduces(store, runner, spec, folder, quiet=quiet)
+            with scratch_folder(scratch) as folder, _plain(folder) as plain:
+                packed = pack(store, runner, spec, plain)
+                if packed.blocks:
+                    _run_maps_and_reduces(store, runner, spec, packed, folder, quiet=quiet)
         except JobError as error:
             write_end(store, spec.job, failed(error))
         except KeyboardInterrupt:
@@ -114,28 +122,87 @@ def run_by_mrjob(
     return run_here(store, spec, workers=workers, scratch=scratch, observer=observer, since=since)
 
 
-def _run_maps_and_reduces(
-    store: Store, runner: Runner, spec: JobSpec, folder: Path, *, quiet: bool
-) -> None:
-    packed = pack(store, runner, spec, folder)
-    if not packed.blocks:
+@contextmanager
+def _plain(folder: Path) -> Iterator[Path]:
+    """The folder, or one elsewhere: mrjob and Spark take names apart, and look for patterns."""
+    if re.fullmatch(r"[\w./=+@~-]*", str(folder)):
+        yield folder
         return
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def _run_maps_and_reduces(
+    store: Store, runner: Runner, spec: JobSpec, packed: "Packing", folder: Path, *, quiet: bool
+) -> None:
     collector = Collector(spec, folder)
     job = packed.job(runner, "--rows")
-    with _telling(job, quiet=quiet), job.make_runner() as running:
-        try:
-            running.run()
-        except TaskFailed as error:
-            raise JobFailed(f"the analysis failed at {error}") from None
-        except StepFailedException as error:
-            raise JobFailed(
-                f"mrjob's -r {runner.name}: {error}; its log above has the cause."
-            ) from None
-        except OSError as error:
-            raise JobFailed(f"mrjob's -r {runner.name} cannot go on: {error}.") from None
+    with (
+        _telling(job, quiet=quiet),
+        _started(job, runner) as running,
+        _explaining(runner),
+        _ending_forks(),
+    ):
+        running.run()
         for line in _lines(running.cat_output()):
             collector.take(line)
     collector.commit(store, packed.firsts, packed.blocks)
+
+
+def _started(job: TelemetryJob, runner: Runner) -> MRJobRunner:
+    """The runner at work; raises UsageError where its settings, or what it needs, are amiss."""
+    try:
+        return job.make_runner()
+    except MrError:
+        raise
+    except Exception as error:  # of mrjob, or of any library that it reads or asks with
+        raise UsageError(f"-r {runner.name}: mrjob says: {_sentence(error)}.") from error
+
+
+@contextmanager
+def _explaining(runner: Runner) -> Iterator[None]:
+    """Say in a sentence, as a JobFailed, what goes wrong with mrjob in a with-block."""
+    try:
+        yield
+    except TaskFailed as error:
+        raise JobFailed(f"the analysis failed at {error}") from None
+    except MrError:
+        raise
+    except StepFailedException as error:
+        # The command names every input, and there may be thousands.
+        what = re.sub(r"Command '.*' (?=returned|died)", "its command ", _sentence(error))
+        raise JobFailed(f"mrjob's -r {runner.name}: {what}; its log above has the cause.") from None
+    except Exception as error:
+        if runner.name == "inline" and not isinstance(error, OSError):
+            raise  # it comes from our own code
+        raise JobFailed(
+            f"mrjob's -r {runner.name} cannot go on: {type(error).__name__}: {_sentence(error)}."
+        ) from error
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or "no reason is given"
+
+
+@contextmanager
+def _ending_forks() -> Iterator[None]:
+    """Let processes that mrjob forks end at SIGTERM at once, whatever this one does at it."""
+    before, ours = signal.getsignal(signal.SIGTERM), os.getpid()
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if os.getpid() == ours:
+            before(number, frame)
+        else:
+            sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(frozen=True)
@@ -170,8 +237,9 @@ def pack(store: Store, runner: Runner, spec: JobSpec, folder: Path) -> Packing:
     inputs: list[str] = []
     uris: list[str] = []
     firsts: list[int] = []
-    links = folder / "blocks"
+    links, gone = folder / "blocks", folder / "gone"
     links.mkdir()
+    gone.touch()
     packed: list[Packed] = []
     plan = open_plan(store, layout.plan_name(spec.job, layout.stage_id(1, "map")))
     for split, line in enumerate(plan.lines()):
@@ -187,7 +255,8 @@ def pack(store: Store, runner: Runner, spec: JobSpec, folder: Path) -> Packing:
                 uris.append(_checked_uri(uri, runner))
             else:
                 link = links / f"{number:010d}"
-                link.symlink_to(block.path)
+                # mrjob would not run without it; the task finds out, as of every engine.
+                link.symlink_to(block.path if os.path.isfile(block.path) else gone)
                 inputs.append(str(link))
             packed.append(Packed(number, uri, tuple(row)))
         if is_listed:
@@ -199,8 +268,7 @@ def pack(store: Store, runner: Runner, spec: JobSpec, folder: Path) -> Packing:
     prepared = store.read(layout.prepared_name(spec.job))
     write_parcel(parcel, spec, bundle, prepared, packed)
     arguments = ["--parcel", str(parcel), "--code", spec.bundle, "--planned"]
-    if runner.name == "emr":
-        arguments += _bootstrap(own_wheel(folder), spec.requirements)
+    arguments += bootstrap(runner, spec, folder)
     if is_listed:
         arguments += ["--blocks", "listed"]
     manifest = None
@@ -210,24 +278,28 @@ def pack(store: Store, runner: Runner, spec: JobSpec, folder: Path) -> Packing:
     return Packing(arguments, inputs, manifest, firsts, len(packed))
 
 
-def _bootstrap(wheel: Path, requirements: Sequence[str]) -> list[str]:
+def bootstrap(runner: Runner, spec: JobSpec, folder: Path) -> list[str]:
     """Options that bring our Python and this very package to every node of EMR.
 
-    Code travels as byte code, so it must be the same minor version of Python.
+    Code travels as byte code, so it must be the same minor version of Python. The package goes
+    from `folder`.
     """
+    if runner.name != "emr":
+        return []
+    wheel = own_wheel(folder)
     python = f"python{sys.version_info.major}.{sys.version_info.minor}"
     # mrjob uploads what stands before a lone "#", and puts the copy's path in its place.
     install = f"sudo {python} -m pip install {shlex.quote(str(wheel))}#"
     commands = [
         f"sudo dnf install -y {python} {python}-pip",
-        " ".join([install, *map(shlex.quote, requirements)]),
+        " ".join([install, *map(shlex.quote, spec.requirements)]),
     ]
     return ["--python-bin", python, *(word for c in commands for word in ("--bootstrap", c))]
 
 
 def _checked_uri(uri: str, runner: Runner) -> str:
     """The URI, if mrjob's shell script can take it. Raises JobFailed."""
-    if runner.name in _COPYING and any(c.isspace() or c in "*?[]'\"\\$`;&|<>()" for c in uri):
+    if _ODD.search(uri):
         raise JobFailed(
             f"{uri}: mrjob's -r {runner.name} cannot take a block of such a name; copy it to "
             "another, or leave it out by a filter."
@@ -247,14 +319,17 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def _telling(job: MRJob, *, quiet: bool) -> Iterator[None]:
-    """Let mrjob tell what it does on standard error, in a with-block."""
+    """Let mrjob tell what it does, or only what went wrong, on standard error, in a with-block."""
     log = logging.getLogger("mrjob")
     level, handlers = log.level, list(log.handlers)
-    job.set_up_logging(quiet=quiet, verbose=job.options.verbose, stream=sys.stderr)
+    job.set_up_logging(verbose=job.options.verbose, stream=sys.stderr)
+    if quiet:
+        log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        log.level, log.handlers = level, handlers
+        log.setLevel(level)
+        log.handlers = handlers
 
 
 def check_output(output: str, runner: Runner) -> None:

@@ -3,6 +3,7 @@
 It is an SQLite database, so that a task that gets one block of a million finds it at once.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from mr.blocks import Block
 from mr.bundle import load_bundle
 from mr.errors import FormatError
 from mr.spec import JobSpec, line_blocks
+
+#: The name of a file that is a block, or a copy of it, or the link to it.
+_NUMBERED = re.compile(r"[0-9]{10}")
 
 _TABLES = """
 create table job (spec blob not null, bundle blob not null, prepared blob not null);
@@ -78,10 +82,18 @@ class Parcel:
         return row
 
     def block(self, spec: JobSpec, place: int | str) -> tuple[int, Block]:
-        """A block and its number, by that or by its URI. Raises FormatError."""
-        column, value = ("number", place) if isinstance(place, int) else ("uri", place.encode())
+        """A block and its number, by that or by what mrjob calls it.
+
+        That is its URI, or else the path of a file whose name is its number. Raises FormatError.
+        """
+        if isinstance(place, int):
+            where, known = "number = ?", (place,)
+        else:
+            name = place.rpartition("/")[2]
+            number = int(name) if _NUMBERED.fullmatch(name) else -1
+            where, known = "uri = ? or (uri is null and number = ?)", (place.encode(), number)
         row = self._database.execute(
-            f"select number, line from blocks where {column} = ?", (value,)
+            f"select number, line from blocks where {where}", known
         ).fetchone()
         if row is None:
             raise FormatError(f"{place} is none of the blocks that the job was planned with.")

@@ -10,8 +10,11 @@ their types and order are those of every engine.
 
 import base64
 import binascii
+import json
 from dataclasses import dataclass
+from typing import Any
 
+from mr.cells import integers_of_any_length
 from mr.errors import FormatError
 
 #: The kinds of rows: a frame of a map task's run; one of a result part; a piece of the files that a
@@ -38,16 +41,35 @@ class Row:
 
 
 class RowProtocol:
-    """How mrjob writes rows as lines, and lines of text, which go out as they are."""
+    """How mrjob writes rows as lines, and reads them."""
 
     def read(self, line: bytes) -> tuple[int, Row]:
         """The partition and the row of a line; raises FormatError."""
         row = decode_row(line)
         return row.partition, row
 
-    def write(self, key: int | None, value: Row | bytes) -> bytes:
-        """A row as a line; the key is None, or its partition."""
-        return value if isinstance(value, bytes) else encode_row(value)
+    def write(self, _: int, row: Row) -> bytes:
+        """A row as a line."""
+        return encode_row(row)
+
+
+class LineProtocol:
+    """How mrjob prints a result's lines, and reads them: a key and a value in JSON, or text."""
+
+    def __init__(self, *, is_text: bool) -> None:
+        self._is_text = is_text
+
+    def read(self, line: bytes) -> tuple[Any, Any]:
+        """The key and the value of a line; of one that a script wrote, None and its text."""
+        key, tab, value = line.rstrip(b"\r\n").partition(b"\t")
+        if self._is_text or not tab:
+            return None, (key + tab + value).decode()
+        with integers_of_any_length():
+            return json.loads(key), json.loads(value)
+
+    def write(self, _: None, line: bytes) -> bytes:
+        """A line as it is."""
+        return line
 
 
 def encode_row(row: Row) -> bytes:

@@ -5,7 +5,7 @@ A planned job (`mr-telemetry run --engine mrjob`) comes with a parcel; of a clas
 """
 
 import os
-import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from mrjob.job import MRJob
+from mrjob.parse import is_uri
 from mrjob.protocol import BytesValueProtocol
 from mrjob.runner import MRJobRunner
 from mrjob.step import MRStep
@@ -29,17 +30,20 @@ from mr.cells import integers_of_any_length, json_line
 from mr.compatibility import differences, this_platform
 from mr.engines.mrjob.bare import bare_block, bare_job
 from mr.engines.mrjob.parcel import open_parcel
-from mr.engines.mrjob.rows import PART, Row, RowProtocol
+from mr.engines.mrjob.rows import PART, LineProtocol, Row, RowProtocol
 from mr.engines.mrjob.tasks import TaskFailed, Tasks
 from mr.errors import JobFailed, MrError, ObjectChanged, UsageError
 from mr.items import Item, Line
+from mr.mapping import open_planned
 from mr.results import write_items
 from mr.runs import read_run, write_frame
 from mr.spec import JobSpec
 from mr.text import utf8
 
-#: The file's name of a block that was given by its number.
-NUMBERED = re.compile(r"[0-9]{10}")
+#: Those of mrjob's runners that bring the files of this machine to others, under other names.
+UPLOADING = ("hadoop", "emr", "dataproc")
+#: The first release of EMR whose nodes can install our Python.
+EMR_RELEASE = "7.0.0"
 #: Hadoop ends a job with more counters than 120, its own included; the rest is in our report.
 MOST_COUNTERS = 60
 
@@ -54,7 +58,6 @@ class TelemetryJob(MRJob):
 
     INPUT_PROTOCOL = BytesValueProtocol
     INTERNAL_PROTOCOL = RowProtocol
-    OUTPUT_PROTOCOL = RowProtocol
     SORT_VALUES = True
 
     def __init__(self, args: list[str] | None = None) -> None:
@@ -99,23 +102,44 @@ class TelemetryJob(MRJob):
         return {"mapreduce.job.reduces": str(self._spec.reducers), **super().jobconf()}
 
     def make_runner(self) -> MRJobRunner:
-        """Make the runner; where there is a manifest it need not make one.
-
-        For that it would ask S3 twice for each block, one after the other.
-        """
+        """Make the runner, a little better than mrjob's own. Raises UsageError."""
+        self._check_inputs()
         runner = super().make_runner()
         if self.manifest is not None:
+            # To write one of its own it would ask S3 twice for each block, one after the other.
             runner._input_manifest_path = str(self.manifest)
+        # Blocks are to come as they are: we tell by their content how they are packed, and a
+        # damaged one is no failure.
+        runner._manifest_uncompress_commands = list
+        if runner.alias == "spark":
+            _tidy_spark(runner)
+        if runner.alias == "emr" and self.options.parcel is not None:
+            _check_release(runner)
         return runner
+
+    def _check_inputs(self) -> None:
+        if self.options.planned or self.options.runner not in UPLOADING:
+            return
+        here = [path for path in self.options.args if path != "-" and not is_uri(path)]
+        if self.options.blocks == "files" and here:
+            raise UsageError(
+                f"{here[0]} is on this machine, and -r {self.options.runner} would copy it to a "
+                "name without its dimensions; copy the tree to where the cluster has its files, "
+                f"or run `python -m mr.engines.mrjob ANALYSIS -r {self.options.runner} FOLDER`."
+            )
+
+    def output_protocol(self) -> RowProtocol | LineProtocol:
+        """What comes out: rows for who collects them, or else the lines of the result."""
+        return RowProtocol() if self.options.rows else LineProtocol(is_text=self._spec.is_script)
 
     @classmethod
     def run(cls) -> None:
-        """Run the job, or one task of it, from the command line; exits with 1 where that fails."""
+        """Run the job, or one task of it, from the command line; exits as `mr-telemetry` does."""
         try:
             super().run()
         except (TaskFailed, MrError) as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            sys.exit(1)
+            sys.exit(getattr(error, "exit_code", 1))
 
     # What the tasks work with
 
@@ -192,14 +216,14 @@ class TelemetryJob(MRJob):
         if not self.options.planned:
             yield from self._map_bare([(input_uri, input_path)])
             return
-        name = os.path.basename(input_uri)
-        place = int(name) if NUMBERED.fullmatch(name) else input_uri
         with open_parcel(self.options.parcel) as parcel:
-            number, block = parcel.block(self._spec, place)
+            number, block = parcel.block(self._spec, input_uri)
         with self._tasks() as tasks:
 
             def open_copy(block: Block) -> BinaryIO:
-                return _open_copy(input_path, block)
+                # On this machine it is there itself, and can be told from another version.
+                is_here = not is_uri(input_uri)
+                return open_planned(block) if is_here else _open_copy(input_path, block)
 
             yield from self._out(tasks.map_blocks([block], f"{number:010d}", open_copy), "map")
 
@@ -315,11 +339,32 @@ def _json(item: Item) -> bytes:
     return json_line(item.key) + b"\t" + json_line(item.value)
 
 
+def _tidy_spark(runner: MRJobRunner) -> None:
+    """Let a runner remove what Spark wrote on this machine too; mrjob forgets it."""
+    remove = runner._cleanup_local_tmp
+
+    def remove_all() -> None:
+        remove()
+        if not is_uri(runner._spark_tmp_dir):
+            shutil.rmtree(runner._spark_tmp_dir, ignore_errors=True)
+
+    runner._cleanup_local_tmp = remove_all
+
+
+def _check_release(runner: MRJobRunner) -> None:
+    """Raise UsageError before nodes are paid for that cannot install what they need."""
+    options = runner._opts
+    if not options["cluster_id"] and not runner._image_version_gte(EMR_RELEASE):
+        release = options["release_label"] or options["image_version"]
+        raise UsageError(
+            f"-r emr: nodes of {release} cannot install this version of Python; set release_label "
+            f"to emr-{EMR_RELEASE} or later (--release-label, or mrjob.conf)."
+        )
+
+
 def _open_copy(path: str, block: Block) -> BinaryIO:
     """A block's copy. Raises ObjectChanged if it cannot be of the version that was planned."""
-    # Of a packed one mrjob's script has made a plain one.
-    is_packed = block.key.endswith((".gz", ".bz2"))
-    if not is_packed and os.path.getsize(path) != block.size:
+    if os.path.getsize(path) != block.size:
         raise ObjectChanged(f"{block.path} has another size than when the job was planned.")
     return open(path, "rb")
 
