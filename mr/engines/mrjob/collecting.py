@@ -4,6 +4,7 @@ The tasks of mrjob are not those of our plan: a mapper may get one block of a sp
 two. What they tell counts for the task of the plan that has the first of their blocks.
 """
 
+import re
 import shutil
 import tempfile
 from bisect import bisect_right
@@ -28,6 +29,8 @@ from mr.stopwatch import add_spent
 from mr.store import Store
 from mr.tally import Tally, add_counts
 
+#: What tasks are told by: the number of a block or a partition first.
+_SOURCE = re.compile(r"[0-9]{10}(\.[0-9a-f]{8})*\Z")
 #: Bytes of the result that wait in memory while it comes; the rest goes to local disk.
 SPOOLED_BYTES = 64_000_000
 
@@ -52,7 +55,13 @@ class Collector:
         self._spool = tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=folder)  # noqa: SIM115
         self._pieces: dict[tuple[str, str], _Piece] = defaultdict(_Piece)
         #: What tasks told, by stage and source.
-        self._told: dict[str, dict[str, Commit]] = defaultdict(dict)
+        self._told: dict[str, dict[str, Told]] = defaultdict(dict)
+        #: Bytes of runs that maps have left for each partition, by stage.
+        self._runs = {
+            layout.stage_id(number, "map"): [0] * spec.reducers
+            for number, step in enumerate(spec.steps, 1)
+            if step.has_reduce
+        }
 
     def take(self, line: bytes) -> None:
         """Take a line. Raises JobFailed where the output cannot be whole."""
@@ -60,13 +69,24 @@ class Collector:
             row = decode_row(line)
             if row.kind == TOLD:
                 told = msgspec.json.decode(row.data, type=Told)
-                known = self._told[told.stage].setdefault(told.source, told.commit)
-                if known is not told.commit:
+                if not _SOURCE.match(told.source):
+                    raise FormatError(f"no task is at {told.source!r:.100}.")
+                if told.source in self._told[told.stage]:
                     raise JobFailed(f"mrjob's output has the task at {told.source} twice.")
+                self._told[told.stage][told.source] = self._added(told)
             else:
                 self._keep(row)
         except (FormatError, msgspec.DecodeError) as error:
             raise JobFailed(f"mrjob's output is damaged: {error}") from None
+
+    def _added(self, told: Told) -> Told:
+        """What a task told, where its runs were added: there may be a thousand of each of many."""
+        runs = self._runs.get(told.stage)
+        if runs is None:
+            return told
+        for partition, span in enumerate(told.commit.spans):
+            runs[partition] += span.length
+        return replace(told, commit=replace(told.commit, spans=[]))
 
     def _keep(self, row: Row) -> None:
         piece = self._pieces[row.kind, row.source]
@@ -92,13 +112,8 @@ class Collector:
 
         Raises JobFailed where not all blocks, or not all of the result, have come.
         """
+        self._check(blocks)
         spec = self._spec
-        seen = sum(
-            commit.tally.blocks + len(commit.tally.missing)
-            for commit in self._told[layout.stage_id(1, "map")].values()
-        )
-        if seen != blocks:
-            raise JobFailed(f"mrjob's output is not whole: it covers {seen} of {blocks} blocks.")
         numbers: Sequence[int] = range(len(firsts))
         before = ""
         for number, step in enumerate(spec.steps, 1):
@@ -124,6 +139,41 @@ class Collector:
                 self._commit_stage(store, stage, numbers, done)
                 before = stage
 
+    def _check(self, blocks: int) -> None:
+        """Raise JobFailed where a task has not had all that was left for it, or has told nothing.
+
+        All blocks must have been mapped, all bytes of a partition's runs reduced, and all bytes of
+        a result mapped by the step after it.
+        """
+        spec = self._spec
+        tallies = [told.commit.tally for told in self._all(layout.stage_id(1, "map"))]
+        seen = sum(tally.blocks + len(tally.missing) for tally in tallies)
+        if seen != blocks:
+            raise JobFailed(f"mrjob's output is not whole: it covers {seen} of {blocks} blocks.")
+        left = 0
+        for number, step in enumerate(spec.steps, 1):
+            stage = layout.stage_id(number, "map")
+            done = self._all(stage)
+            self._check_taken(sum(told.taken for told in done), left, f"the maps of step {number}")
+            if step.has_reduce:
+                reduces = self._told[layout.stage_id(number, "reduce")]
+                for partition, runs in enumerate(self._runs[stage]):
+                    told = reduces.get(f"{partition:010d}")
+                    self._check_taken(told.taken if told else 0, runs, f"reduce {partition}")
+                done = list(reduces.values())
+            left = sum(told.commit.spans[0].length for told in done)
+
+    def _all(self, stage: str) -> list[Told]:
+        return list(self._told[stage].values())
+
+    @staticmethod
+    def _check_taken(taken: int, left: int, what: str) -> None:
+        if taken != left:
+            raise JobFailed(
+                f"mrjob's output is not whole: {what} had {taken:,} of {left:,} bytes that were "
+                "left there."
+            )
+
     def _plan_reduces(self, store: Store, stage: str) -> list[int]:
         """The plan of the reduces that have run, and of those that are left to be run here."""
         spec = self._spec
@@ -140,8 +190,8 @@ class Collector:
     ) -> None:
         """Commit tasks of a stage; `firsts` are the first numbers of each of its tasks."""
         told: dict[int, dict[str, Commit]] = defaultdict(dict)
-        for source, commit in sorted(self._told[stage].items()):
-            told[bisect_right(firsts, int(source.partition(".")[0])) - 1][source] = commit
+        for source, one in sorted(self._told[stage].items()):
+            told[bisect_right(firsts, int(source.partition(".")[0])) - 1][source] = one.commit
         for number in tasks:
             write_commit(store, self._spec.job, self._commit(store, stage, number, told[number]))
 
@@ -155,7 +205,11 @@ class Collector:
             return replace(total, spans=[Span(0, 0)])
         pieces = [self._pieces[PART, source] for source in told]
         for source, commit in told.items():
-            if self._pieces[PART, source].length != commit.spans[0].length:
+            lengths = {
+                PART: commit.spans[0].length,
+                FILES: sum(span.length for span in commit.files.values()),
+            }
+            if any(self._pieces[kind, source].length != lengths[kind] for kind in lengths):
                 raise JobFailed(f"mrjob's output is not whole: of the task at {source} some lacks.")
         with store.create(layout.result_name(spec.job, task, ATTEMPT)) as out:
             self._copy(pieces, out)

@@ -48,6 +48,8 @@ class Told:
     stage: str
     source: str
     commit: Commit
+    #: Bytes of what tasks before it have left for it; of blocks none.
+    taken: int = 0
 
 
 class TaskFailed(Exception):
@@ -105,7 +107,7 @@ class Tasks:
                 source = source or row.place
                 length += write_frame(out, row.data)
         line = runs_line(0, [RunRef(task, ATTEMPT, 0, length)])
-        yield from self._run(store, step, "map", line, source)
+        yield from self._run(store, step, "map", line, source, taken=length)
 
     def reduce(self, step: int, partition: int, rows: Iterable[Row]) -> Iterator[Row]:
         """Reduce a partition's rows, which are sorted; what tasks told of themselves passes."""
@@ -125,8 +127,8 @@ class Tasks:
                 end += write_frame(out, row.data)
         if end > start:
             runs.append(RunRef(task, ATTEMPT, start, end - start))
-        line = runs_line(partition, runs)
-        yield from self._run(store, step, "reduce", line, f"{partition:010d}", partition=partition)
+        line, source = runs_line(partition, runs), f"{partition:010d}"
+        yield from self._run(store, step, "reduce", line, source, partition=partition, taken=end)
 
     def _store(self) -> DirectoryStore:
         return DirectoryStore(self.folder / "store", durable=False)
@@ -139,7 +141,9 @@ class Tasks:
         line: Planned,
         source: str,
         open_block: Callable[[Block], BinaryIO] = open_planned,
+        *,
         partition: int = 0,
+        taken: int = 0,
     ) -> Iterator[Row]:
         """Run the one task of a stage, and yield what it leaves."""
         spec, stage = self.job.spec, layout.stage_id(step, kind)
@@ -160,7 +164,7 @@ class Tasks:
             yield from _frames(store, layout.result_name, attempt, commit, PART, source, partition)
         if commit.files:
             yield from _files(store, attempt.files, partition, source)
-        told = msgspec.json.encode(Told(stage, source, commit))
+        told = msgspec.json.encode(Told(stage, source, commit, taken))
         yield Row(0, source, 0, TOLD, told)
 
     def _count(self, step: int, commit: Commit) -> None:
