@@ -47,6 +47,10 @@ class Commit:
     #: The worker that ran it, and what the attempt spent by stage of the work.
     worker: str = ""
     profile: Mapping[str, Spent] = field(default_factory=dict)
+    #: The worker's machine ("TYPE spot" or "TYPE"; "" if it is not known), and how many attempts
+    #: that runs at once.
+    machine: str = ""
+    processes: int = 1
 
 
 class PackedProfile(Mapping[str, Spent]):
@@ -136,6 +140,7 @@ def held(commit: Commit) -> Commit:
         spans=PackedSpans(commit.spans),
         marks=[],
         worker=sys.intern(commit.worker),
+        machine=sys.intern(commit.machine),
         profile=PackedProfile(commit.profile),
     )
 

@@ -126,3 +126,7 @@ class JobInterrupted(JobError):
     """Raised when the person stops the job; it can be resumed."""
 
     exit_code = 130
+
+
+class LimitReached(JobInterrupted):
+    """Raised when a job stops at a limit of cost or time; it can be resumed."""

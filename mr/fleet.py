@@ -57,6 +57,8 @@ class Sign:
     #: Tasks it has committed, and messages it has put aside as dead letters.
     committed: int = 0
     dead_letters: int = 0
+    #: What machine it runs on, "TYPE spot" or "TYPE"; "" if it is not known.
+    machine: str = ""
 
 
 def write_sign(store: Store, sign: Sign) -> None:

@@ -22,7 +22,7 @@ from mr.ends import (
     write_end,
     write_published,
 )
-from mr.errors import JobError, JobFailed, ObjectExists, TooManyBadRecords
+from mr.errors import JobError, JobFailed, LimitReached, ObjectExists, TooManyBadRecords
 from mr.plans import Planned, open_plan, write_plan
 from mr.spec import (
     JobSpec,
@@ -59,7 +59,7 @@ def conduct_job(conduct: Conduct, spec: JobSpec) -> End:
     """Run a planned job to its end, from wherever it is.
 
     Returns the job's end, also when somebody else ended it. Raises nothing for a job that fails:
-    its end says so.
+    its end says so; and LimitReached for one that stops at a limit.
     """
     end = read_end(conduct.store, spec.job) or run_stages(conduct, spec)
     return publish(conduct, spec) if end.state is EndState.PUBLISHING else end
@@ -86,6 +86,8 @@ def run_stages(conduct: Conduct, spec: JobSpec) -> End:
         return write_end(store, spec.job, End(state))
     except Ended:
         return read_end(store, spec.job) or cancelled("the job was removed")
+    except LimitReached:
+        raise  # the job has no end yet
     except JobError as error:
         return write_end(store, spec.job, failed(error))
 

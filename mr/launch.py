@@ -18,7 +18,7 @@ from mr.errors import AnalysisError, PlanAgain, UsageError
 from mr.job import plan_job
 from mr.listing import Listing, list_blocks, why_nothing_matches
 from mr.publishing import InputBlocks
-from mr.schema import load_filter, load_schema
+from mr.schema import Schema, load_filter, load_schema
 from mr.scratch import scratch_folder, scratch_root
 from mr.scripts import ScriptAnalysis
 from mr.spec import JobSpec, Step
@@ -61,6 +61,9 @@ class Request:
     ship: Sequence[str | PathLike[str]] = ()
     #: What is to be told of where the time goes: one of `mr.spec.PROFILES`, or "" for nothing.
     profile: str = ""
+    #: No task is begun once the machines have cost so much, or the job has run for so long.
+    max_usd: float | None = None
+    max_hours: float | None = None
 
 
 def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[JobSpec, Listing]:
@@ -68,20 +71,21 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
 
     Raises UsageError for anything that the person must put right.
     """
+    listing = list_input(request, settings, store)
+    return plan_listing(request, settings, store, listing), listing
+
+
+def list_input(request: Request, settings: Settings, store: Store) -> Listing:
+    """Find the blocks; raises UsageError for what the person must put right."""
     if not request.inputs and not request.listed:
         raise UsageError("no input: name a directory, a file, or an input list.")
     if request.limit_blocks is not None and request.limit_blocks < 1:
         raise UsageError(f"--limit-blocks: {request.limit_blocks} is not at least 1.")
-    limit = parse_named("--max-bad-records", parse_bad_limit, request.max_bad_records)
-    most_bad, bad_share = limit
-    schema = load_schema(request.schema)
-    chosen = request.filter if request.filter is not None else request.analysis.filter
-    selection = load_filter(chosen, schema)
-    found = steps(request.analysis)
+    parse_named("--max-bad-records", parse_bad_limit, request.max_bad_records)
+    schema, selection = _selected(request)
     check_steps(request.analysis)
     check_reach(request, store)
-    bundle = pack_bundle(request.analysis, request.parameters, request.ship)
-    header = header_of(bundle)
+    pack_bundle(request.analysis, request.parameters, request.ship)  # fails before a long listing
     store.check_conditions()
     with scratch_folder(scratch_root(store, settings.scratch)) as folder:
         listing = list_blocks(
@@ -92,6 +96,24 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
             f"--strict: {listing.missing[0]}, of the input list, is not there; leave --strict out "
             "to go on and report what is missing."
         )
+    return listing
+
+
+def _selected(request: Request) -> tuple[Schema, Schema]:
+    """The dimensions, and the filter in force."""
+    schema = load_schema(request.schema)
+    chosen = request.filter if request.filter is not None else request.analysis.filter
+    return schema, load_filter(chosen, schema)
+
+
+def plan_listing(request: Request, settings: Settings, store: Store, listing: Listing) -> JobSpec:
+    """Plan a job over blocks that were listed; raises UsageError as `prepare_job` does."""
+    limit = parse_named("--max-bad-records", parse_bad_limit, request.max_bad_records)
+    most_bad, bad_share = limit
+    schema, selection = _selected(request)
+    found = steps(request.analysis)
+    bundle = pack_bundle(request.analysis, request.parameters, request.ship)
+    header = header_of(bundle)
     job = new_job_id(request.name)
     if request.document and steps(request.analysis)[-1].document is None:
         raise UsageError(f"{request.name} publishes files: name a folder for them (-o FOLDER/).")
@@ -134,9 +156,11 @@ def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[Job
         requirements=header.requirements,
         platform=header.platform,
         profile=request.profile,
+        max_usd=request.max_usd,
+        max_hours=request.max_hours,
     )
     plan_job(store, spec, bundle, blocks, prepared)
-    return spec, listing
+    return spec
 
 
 def check_reach(request: Request, store: Store) -> None:

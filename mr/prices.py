@@ -63,6 +63,14 @@ class PriceTable:
             raise UsageError(f"{name}: no price is known of such a machine; there are: {known}.")
         return self.machines[name]
 
+    def usd_an_hour(self, machine: str) -> float | None:
+        """The price of a machine as workers name it ("TYPE spot" or "TYPE"); None if not known."""
+        name, _, market = machine.partition(" ")
+        known = self.machines.get(name)
+        if known is None:
+            return None
+        return known.spot_usd if market == "spot" else known.on_demand_usd
+
 
 def load_prices(path: str | Path | None = None) -> PriceTable:
     """The table in a file, or the one that comes with the package. Raises UsageError."""

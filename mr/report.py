@@ -11,9 +11,10 @@ from mr.ends import End, EndState
 from mr.errors import ObjectMissing
 from mr.job import covered_by
 from mr.metering import METER
-from mr.prices import price_usd
+from mr.prices import load_prices, price_usd
 from mr.profiles import profile_report
 from mr.spec import JobSpec
+from mr.spending import receipt, told_receipt
 from mr.stages import Conduct
 from mr.state import read_state
 from mr.store import Store
@@ -29,6 +30,7 @@ def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dic
     covered = covered_by(conduct, spec)
     raw_bytes = covered["bytes"]["raw"]
     commits = [commit for stage in conduct.commits.values() for commit in stage.values()]
+    requests = _requests(commits)
     return {
         **covered,
         "state": end.state.value,
@@ -42,7 +44,8 @@ def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dic
             "sent_again": conduct.rung_again,
             "sent_late": conduct.sent_late,
         },
-        "requests": _requests(commits),
+        "requests": requests,
+        "receipt": receipt(commits, requests["usd"], load_prices(), conduct.attempts_lost),
         "pairs_mapped": sum(commit.pairs for commit in commits),
         "spills": sum(commit.spills for commit in commits),
         "profile": profile_report(commits),
@@ -123,7 +126,8 @@ def summary(report: dict[str, Any]) -> str:
         text += f"\n  {name}: {count:,}"
     if len(report["counters"]) > COUNTERS_SHOWN:
         text += f"\n  ... {len(report['counters']) - COUNTERS_SHOWN} more counters (see --report)"
-    return text
+    told = told_receipt(report["receipt"])
+    return f"{text}\n{told}" if told else text
 
 
 def _allows_all(selection: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from mr.state import read_state
 from mr.store import Store
 
 #: The only version of a job that this code writes and reads.
-VERSION = 6
+VERSION = 7
 
 #: What can be told of where the time goes: by stage of the work, and also by function.
 PROFILES = ("table", "cpu")
@@ -75,6 +75,9 @@ class JobSpec:
     platform: Platform = field(default_factory=Platform)
     #: What is to be told of where the time goes: one of `PROFILES`, or "" for nothing.
     profile: str = ""
+    #: No task is begun once the machines have cost so much, or the job has run for so long.
+    max_usd: float | None = None
+    max_hours: float | None = None
 
     @property
     def profiles_cpu(self) -> bool:

@@ -29,6 +29,7 @@ from mr.compatibility import differences
 from mr.errors import (
     FormatError,
     JobFailed,
+    LimitReached,
     ObjectMissing,
     PlanAgain,
     QueueUnavailable,
@@ -38,6 +39,7 @@ from mr.fleet import Running, Sign, capacity
 from mr.lateness import late_tasks
 from mr.plans import Plan, open_plan
 from mr.spec import JobSpec
+from mr.spending import Spending
 from mr.store import Store
 from mr.tally import PLACES_KEPT, Tally
 from mr.taskqueue import TaskQueue
@@ -111,6 +113,8 @@ class Conduct:
     rescan_s: float = RESCAN_S
     ring_s: float = RING_S
     stop: threading.Event = field(default_factory=threading.Event)
+    #: What the job costs, and its limits; None where it has none.
+    spending: Spending | None = None
     #: Commits and what was sent, by stage and task number.
     commits: dict[str, dict[int, Commit]] = field(default_factory=dict)
     sent: dict[str, dict[int, Sent]] = field(default_factory=dict)
@@ -145,7 +149,8 @@ class Conduct:
 def run_stage(conduct: Conduct, spec: JobSpec, stage: str) -> None:
     """See to it that every task of a planned stage is committed.
 
-    Raises JobFailed when a task has failed for good, TooManyBadRecords, Ended and Stopped.
+    Raises JobFailed when a task has failed for good, TooManyBadRecords, Ended and Stopped, and
+    LimitReached when the job has cost or taken what it may.
     """
     plan = open_plan(conduct.store, layout.plan_name(spec.job, stage))
     if plan is None:
@@ -185,7 +190,7 @@ class _Stage:
         while len(self._commits) < self._plan.tasks:
             if conduct.stop.is_set():
                 raise Stopped
-            self._send_more()
+            self._send_more_within_limits()
             self._hear(self._news())
             if conduct.clock() - looked >= conduct.rescan_s:
                 self._look()
@@ -206,6 +211,21 @@ class _Stage:
         return [message.body for message in messages]
 
     # Sending
+
+    def _send_more_within_limits(self) -> None:
+        """Send more; at a limit none, and end once all that was sent is done."""
+        spending = self._conduct.spending
+        # What is decided to be published is published.
+        is_limited = spending is not None and not publishes(self._name)
+        reached = spending.reached() if is_limited else ""
+        if not reached:
+            self._send_more()
+        elif not self._sent:
+            raise LimitReached(reached)
+        else:
+            self._conduct.tell_trouble(
+                f"{reached}: no task is begun any more; {len(self._sent)} are finished first."
+            )
 
     def _send_more(self) -> None:
         """Keep a few messages out for each worker, and no more: jobs share the queue."""
@@ -265,6 +285,8 @@ class _Stage:
             self._commits[numbers[commit.task]] = held(commit)
             self._sent.pop(numbers[commit.task], None)
             conduct.observer.committed(commit)
+            if conduct.spending is not None:
+                conduct.spending.committed(commit)
             self._tally.add(commit.tally)
             conduct.hold_places(commit)
             if self._is_first:
@@ -320,6 +342,8 @@ class _Stage:
         if conduct.fleet is None:
             return
         fleet = conduct.fleet()
+        if conduct.spending is not None:
+            conduct.spending.looked(fleet, self._spec.job)
         try:
             check_fleet(self._spec, fleet)
         except JobFailed as error:

@@ -42,6 +42,10 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
     #: What this machine has, where jobs come from others; else None.
     platform: Platform | None = None
+    #: What machine this is ("TYPE spot" or "TYPE"; "" if it is not known), and how many attempts it
+    #: runs at once.
+    machine: Callable[[], str] = lambda: ""
+    processes: int = 1
     #: Takes a line for each attempt; without it user code's output goes to standard error.
     log: Callable[[LogLine], None] | None = None
     #: Coordinates a job until it has ended, or is told to stop; None where workers do not. Tells

@@ -273,7 +273,12 @@ class Worker:
         with suppress(StoreUnavailable):  # not worth the loss of what was done
             over = is_over(store, task.job, publishes=task.publishes)
         counted = replace(
-            commit, deliveries=message.receives, requests=METER.take(), worker=self._name
+            commit,
+            deliveries=message.receives,
+            requests=METER.take(),
+            worker=self._name,
+            machine=self._with.machine(),
+            processes=self._with.processes,
         )
         if over or not write_commit(store, task.job, counted):
             METER.add(counted.requests)

@@ -88,7 +88,7 @@ def test_the_local_engine_gives_up_at_once(conduct, clock, monkeypatch):
             raise error
 
         monkeypatch.setattr(coordinating, "conduct_job", fail)
-        spec = type("Spec", (), {"job": "job-1"})()
+        spec = type("Spec", (), {"job": "job-1", "max_usd": None, "max_hours": None})()
         with pytest.raises(expected, match="resume job-1"):
             coordinating.coordinate(conduct, spec, sleep=clock.sleep)
 
@@ -101,7 +101,7 @@ def test_told_to_stop_it_leaves_the_job(conduct, monkeypatch):
 
     monkeypatch.setattr(coordinating, "conduct_job", stopped)
     conduct.stop = threading.Event()
-    spec = type("Spec", (), {"job": "job-1"})()
+    spec = type("Spec", (), {"job": "job-1", "max_usd": None, "max_hours": None})()
     with pytest.raises(Stopped):
         coordinating.coordinate(conduct, spec)
     assert list(conduct.store.list()) == []

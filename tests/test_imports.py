@@ -102,6 +102,7 @@ ORDER = [
     "mr.heartbeat",
     "mr.fleet",
     "mr.spotfleet",
+    "mr.spending",
     "mr.logs",
     "mr.orders",
     "mr.attempts",
@@ -122,6 +123,8 @@ ORDER = [
     "mr.report",
     "mr.engines",
     "mr.launch",
+    "mr.estimating",
+    "mr.calibration",
     "mr.engines.mrjob",
     "mr.engines.choice",
     # on this machine and in memory

@@ -26,6 +26,7 @@ REPORT = {
     "bytes": {"raw": 2_500_000, "compressed": 250_000},
     "why_empty": "",
     "counters": {},
+    "receipt": {"usd": None},
     "pairs_mapped": 12345,
     "sample": None,
     "seconds": 2.0,

@@ -19,6 +19,7 @@ from test_docs import ACTIONS
 
 from mr.aws.clients import client
 from mr.aws.stacks import find_stack
+from mr.cli.cluster import up
 from mr.engines.onemachine import start_worker
 from mr.generate import generate
 from mr.prices import load_prices
@@ -503,3 +504,29 @@ def _statements(template):
 
 def _listed(value):
     return value if isinstance(value, list) else [value]
+
+
+# The page
+
+
+def test_the_page_names_every_option_and_message():
+    """Each option of `cluster up` stands in its table, and each message is one of ours."""
+    page = (ROOT / "docs/fleet.md").read_text()
+    options = [option for one in up.params for option in one.opts if option.startswith("--")]
+    code = "".join(path.read_text("utf-8") for path in sorted((ROOT / "mr").rglob("*.py")))
+    joined = re.sub(r'"\s*f?"', "", code)
+    quoted = re.findall(r"^\| `([^`]+)` \|", page.partition("\n## Messages\n")[2], re.MULTILINE)
+
+    assert len(options) == 13
+    assert [one for one in options if not re.search(rf"^\| `{one}[ `]", page, re.MULTILINE)] == []
+    assert len(quoted) == 6
+    assert [message for message in quoted if message not in joined] == []
+
+
+def test_the_boot_script_is_clean():
+    """shellcheck finds nothing."""
+    command = [str(Path(sys.executable).with_name("shellcheck")), str(ROOT / "bin/worker-boot")]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stdout) == (0, "")

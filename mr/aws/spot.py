@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 #: Where the metadata of a machine is, unless AWS_EC2_METADATA_SERVICE_ENDPOINT says otherwise.
 ENDPOINT = "http://169.254.169.254"
+#: Says what machine this is where that cannot be asked.
+MACHINE_VARIABLE = "MR_TELEMETRY_MACHINE"
 #: What EC2 may do to a spot machine.
 ACTIONS = ("terminate", "stop", "hibernate")
 #: Seconds until a request must be answered: the answer comes from the machine's own host.
@@ -52,6 +54,23 @@ def watch_spot(
             on_notice(notice)
             return
         stop.wait(every_s)
+
+
+def machine_name() -> str:
+    """What machine this is, "TYPE spot" or "TYPE" (on demand); "" if it is none of EC2's.
+
+    MR_TELEMETRY_MACHINE says it elsewhere. It may take seconds: nothing may answer.
+    """
+    if named := os.environ.get(MACHINE_VARIABLE):
+        return named
+    metadata = _Metadata.of_environment()
+    if metadata is None:
+        return ""
+    try:
+        kind = metadata.read("instance-type")
+        return f"{kind} spot" if metadata.read("instance-life-cycle") == "spot" else kind
+    except (OSError, HTTPException, InvalidURL, ValueError):
+        return ""
 
 
 class _Metadata:
@@ -105,15 +124,19 @@ class _Metadata:
             return None
 
     def _look(self) -> str | None:
-        if self._token is None:
-            ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(_TOKEN_TTL_S)}
-            self._token = self._ask("PUT", "api/token", ttl).decode("ascii").strip()
-        header = {"X-aws-ec2-metadata-token": self._token}
-        answer = json.loads(self._ask("GET", "meta-data/spot/instance-action", header))
+        answer = json.loads(self.read("spot/instance-action"))
         if not isinstance(answer, dict) or answer.get("action") not in ACTIONS:
             return None
         when = str(answer.get("time", "an unknown time"))[:40]
         return f"EC2 takes this spot machine away: {answer['action']} at {when}"
+
+    def read(self, name: str) -> str:
+        """A piece of the metadata. Raises OSError, HTTPException, InvalidURL and ValueError."""
+        if self._token is None:
+            ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(_TOKEN_TTL_S)}
+            self._token = self._ask("PUT", "api/token", ttl).decode("ascii").strip()
+        header = {"X-aws-ec2-metadata-token": self._token}
+        return self._ask("GET", f"meta-data/{name}", header).decode("utf-8").strip()
 
     def _ask(self, method: str, path: str, headers: dict[str, str]) -> bytes:
         request = urllib.request.Request(

@@ -99,6 +99,18 @@ def job_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Show where the time went; with =cpu also by function, into a folder here (which "
             "slows the analysis down).",
         ),
+        click.option(
+            "--max-cost",
+            type=click.FloatRange(0, min_open=True),
+            metavar="USD",
+            help="Of a cluster: begin no more tasks once its machines have cost so much.",
+        ),
+        click.option(
+            "--max-hours",
+            type=click.FloatRange(0, min_open=True),
+            metavar="H",
+            help="Begin no more tasks after so many hours; resume goes on.",
+        ),
         click.option("--max-failures", metavar="N", help="Failures that make a task failed (5)."),
         click.option(
             "--hang-limit", metavar="TIME", help="End a task that hangs for this long (10m)."
@@ -182,5 +194,7 @@ def read_request(
         document=target.publishes and not target.is_folder,
         ship=options["ship"],
         profile=options["profile"] or "",
+        max_usd=options["max_cost"],
+        max_hours=options["max_hours"],
     )
     return Asked(request, target, settings)

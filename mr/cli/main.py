@@ -13,6 +13,7 @@ from mr.garbage import look_for_less
 #: Command to the module that holds it, loaded only when that command is asked for.
 COMMANDS = {
     "run": "mr.cli.run",
+    "plan": "mr.cli.plan",
     "submit": "mr.cli.submit",
     "resume": "mr.cli.resume",
     "jobs": "mr.cli.jobs",
@@ -38,6 +39,7 @@ COMMANDS = {
 #: One line for each command, here so that `--help` loads none of them.
 SUMMARIES = {
     "run": "Run an analysis over telemetry blocks.",
+    "plan": "Tell what a job would read, take and cost.",
     "submit": "Plan a job for a cluster and leave it to its workers.",
     "resume": "Go on with a job that was interrupted.",
     "jobs": "List jobs, or remove those that have ended.",

@@ -18,15 +18,18 @@ def command(
 ) -> None:
     """Go on with JOB from where it was interrupted, and give its result.
 
-    A job that is done gives its result once more.
+    A job that is done gives its result once more. A limit of cost or time that has stopped it holds
+    no longer.
     """
+    from dataclasses import replace
+
     from mr.cli.outcome import Output, run_and_finish
     from mr.config import load_settings
     from mr.engines.choice import choose_engine
     from mr.jobs import find_job
 
     engine = choose_engine(load_settings({name: options[name] for name in SETTINGS}))
-    spec = find_job(engine.store, job)
+    spec = replace(find_job(engine.store, job), max_usd=None, max_hours=None)
     target = Output(output, format_, report, publishes=bool(spec.output))
     target.check_for(spec)
     run_and_finish(engine, spec, target, quiet=options["quiet"], profile=profile)

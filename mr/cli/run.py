@@ -37,6 +37,7 @@ def command(
     from mr.analysis import near_misses, steps
     from mr.cli.outcome import introduction, run_and_finish
     from mr.engines.choice import choose_engine
+    from mr.errors import UsageError
     from mr.launch import plan_until_published, prepare_job
     from mr.profiles import check_profile
 
@@ -44,6 +45,10 @@ def command(
     asked = read_request(analysis, output, format_, report, options)
     check_profile(asked.request.profile, Path.cwd())
     engine = choose_engine(asked.settings, runner, others, quiet=quiet)
+    if options["max_cost"] is not None and engine.name != "cluster":
+        raise UsageError("--max-cost: only a cluster's machines have a price; --max-hours?")
+    if options["max_hours"] is not None and engine.name == "mrjob":
+        raise UsageError("--max-hours: mrjob's tasks are not ours to hold back.")
 
     def run_once() -> None:
         spec, _ = prepare_job(asked.request, engine.settings, engine.store)

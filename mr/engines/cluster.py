@@ -13,7 +13,7 @@ from mr import layout
 from mr.commits import Commit
 from mr.ends import End
 from mr.engines.coordinating import concluded, coordinate
-from mr.errors import MrError
+from mr.errors import LimitReached, MrError
 from mr.fleet import Running, capacity, read_fleet
 from mr.heartbeat import alive
 from mr.queues import open_queue
@@ -103,11 +103,15 @@ def coordinate_here(
 ) -> None:
     """Coordinate a submitted job in a worker, until it has ended; trouble is told in words.
 
-    Raises Stopped when `stop` is set, and what `read_spec` and `run_on_cluster` raise.
+    A job that stops at a limit is left to whoever resumes it. Raises Stopped when `stop` is set,
+    and what `read_spec` and `run_on_cluster` raise.
     """
     spec = read_spec(store, job)
     with alive(store, job):
-        run_on_cluster(store, queue, spec, Unheard(tell), stop=stop)
+        try:
+            run_on_cluster(store, queue, spec, Unheard(tell), stop=stop)
+        except LimitReached as error:
+            tell(str(error))
 
 
 def fleet_size(store: Store) -> int:

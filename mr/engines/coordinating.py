@@ -6,10 +6,12 @@ from typing import Any, TypeVar
 
 from mr import layout
 from mr.ends import End, EndState, read_end, tidy
-from mr.errors import JobFailed, JobInterrupted, RetryElsewhere, UsageError
+from mr.errors import JobFailed, JobInterrupted, LimitReached, RetryElsewhere, UsageError
 from mr.job import conduct_job, recall
+from mr.prices import load_prices
 from mr.report import job_report, read_report, write_report
 from mr.spec import JobSpec
+from mr.spending import Spending
 from mr.stages import Conduct, Stopped
 from mr.store import Store
 
@@ -34,17 +36,24 @@ def coordinate(
 
     The caller shows that the job lives (`mr.heartbeat.alive`). A store or queue that does not
     answer is borne for `patience_s` seconds in a row. Raises JobInterrupted at Ctrl-C: the job is
-    left as it is, to be resumed; and Stopped when `conduct.stop` is set.
+    left as it is, to be resumed; LimitReached at a limit of the job's, likewise; and Stopped when
+    `conduct.stop` is set.
     """
     told = concluded(conduct.store, spec)
     if told is not None:
         return told
     start = time.monotonic() if since is None else since
+    if spec.max_usd is not None or spec.max_hours is not None:
+        conduct.spending = Spending(
+            load_prices(), max_usd=spec.max_usd, max_hours=spec.max_hours, clock=conduct.clock
+        )
     resumes = f"`mr-telemetry resume {spec.job}`"
     try:
         return _patiently(lambda: _to_its_end(conduct, spec, start), conduct, patience_s, sleep)
     except KeyboardInterrupt:
         raise JobInterrupted(f"stopped; what is done is kept: {resumes} goes on.") from None
+    except LimitReached as error:
+        raise LimitReached(f"{error}. What is done is kept: {resumes} goes on.") from None
     except RetryElsewhere as error:
         raise JobFailed(
             f"{str(error).rstrip('.')}. What is done is kept: {resumes} goes on once that is put "

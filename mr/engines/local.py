@@ -51,7 +51,9 @@ def run_here(
     store.sweep()
     sweep_scratch(scratch)
     with scratch_folder(scratch) as folder:
-        surroundings = Surroundings(store, tasks, telling(events), folder, cache_folder())
+        surroundings = Surroundings(
+            store, tasks, telling(events), folder, cache_folder(), processes=workers
+        )
         with building(after_seconds=BUILD_S), _workers(tasks, surroundings, workers, observer):
             return coordinate(conduct, spec, since=since)
 

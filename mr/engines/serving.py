@@ -54,6 +54,8 @@ class Service:
     lease_s: float = LEASE_S
     #: Where scratch folders lie.
     scratch: Path = Path()
+    #: What machine this is, once it is known.
+    machine: Callable[[], str] = lambda: ""
 
 
 def serve(
@@ -95,6 +97,8 @@ def serve(
             heartbeat_s=min(HEARTBEAT_S, service.lease_s / 4),
             poll_s=POLL_S,
             platform=this_platform(None),
+            machine=service.machine,
+            processes=service.processes,
             log=log,
             coordinate=lambda job, stop, tell: coordinate_here(store, queue, job, stop, tell),
         )
@@ -109,7 +113,7 @@ def serve(
                 stop.set()
 
             threading.Thread(target=watch, args=(on_notice, stop), daemon=True).start()
-        pulse = Pulse(store, name, workers, logs, folder / CODE)
+        pulse = Pulse(store, name, workers, logs, folder / CODE, service.machine)
         pulse.start()
         try:
             while not stop.wait(TICK_S):
@@ -145,7 +149,13 @@ class Pulse(threading.Thread):
     """
 
     def __init__(
-        self, store: Store, name: str, workers: list[Worker], logs: JobLogs, code: Path
+        self,
+        store: Store,
+        name: str,
+        workers: list[Worker],
+        logs: JobLogs,
+        code: Path,
+        machine: Callable[[], str] = lambda: "",
     ) -> None:
         super().__init__(daemon=True)
         self._store = store
@@ -153,6 +163,7 @@ class Pulse(threading.Thread):
         self._workers = workers
         self._logs = logs
         self._code = code
+        self._machine = machine
         self._since = now()
         self._platform = this_platform(None)
         self._ended = threading.Event()
@@ -196,6 +207,7 @@ class Pulse(threading.Thread):
             running=[one for one in running if one is not None],
             committed=sum(worker.committed for worker in self._workers),
             dead_letters=sum(worker.dead_letters for worker in self._workers),
+            machine=self._machine(),
         )
 
 
