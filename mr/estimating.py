@@ -31,6 +31,8 @@ class Facts:
     splits: Sequence[int]
     reducers: int
     has_reduce: bool = True
+    #: Steps of the analysis; only the first is reckoned with.
+    steps: int = 1
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,7 @@ ORDER = [
     "mr.launch",
     "mr.estimating",
     "mr.calibration",
+    "mr.forecast",
     "mr.engines.mrjob",
     "mr.engines.choice",
     # on this machine and in memory

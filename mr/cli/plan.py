@@ -8,14 +8,17 @@ from mr.cli.asking import job_options, read_request
 from mr.cli.options import ProfiledCommand
 
 if TYPE_CHECKING:
-    from mr.estimating import Estimate, Facts, Measured
+    from mr.forecast import Fleet, Forecast
     from mr.prices import PriceTable
+
+#: The fleet that is planned for unless another is named.
+MACHINES, TYPE = 10, "c6i.2xlarge"
 
 
 @click.command("plan", cls=ProfiledCommand)
 @job_options
 @click.option("--machines", type=click.IntRange(1), metavar="N", help="Machines of the fleet (10).")
-@click.option("--type", "kind", metavar="TYPE", help="Their type (c6i.2xlarge).")
+@click.option("--type", "kind", metavar="TYPE", help=f"Their type ({TYPE}).")
 @click.option("--on-demand", is_flag=True, help="No spot machines.")
 @click.option("--prices", metavar="F.json", help="The prices of machines (conf/prices.json).")
 @click.option("--refresh", is_flag=True, help="Ask EC2 what spot machines of the type cost now.")
@@ -42,108 +45,47 @@ def command(
     here. Time and cost are those of a fleet, with --engine cluster (or a store in S3), --machines
     or --type; else those of this machine.
     """
-    import dataclasses
+    from dataclasses import replace
     from pathlib import Path
 
-    import msgspec
-
-    from mr.calibration import calibrate, sampled_blocks
-    from mr.directory import DirectoryStore
     from mr.engines.choice import engine_name
-    from mr.estimating import HERE, Assumed, estimate
-    from mr.launch import list_input, plan_listing
-    from mr.layout import plan_name, stage_id
-    from mr.plans import open_plan
+    from mr.forecast import Fleet, forecast
     from mr.prices import load_prices
     from mr.progress import Display
     from mr.scratch import scratch_folder, scratch_root
-    from mr.spec import line_blocks
-    from mr.splits import fitting_reducers
     from mr.stores import open_store
 
     asked = read_request(analysis, output, format_, None, options)
-    request = dataclasses.replace(asked.request, profile="")
     store = open_store(asked.settings.store)
-    on_fleet = bool(machines or kind) or engine_name(asked.settings, store) == "cluster"
     table = load_prices(prices)
-    kind = kind or "c6i.2xlarge"
-    if on_fleet and refresh:
-        table = _refreshed(table, kind)
-    machine = table.machine(kind) if on_fleet else None
-    number = (machines or 10) if on_fleet else 1
-    here = asked.settings.workers
-    processes = machine.processors if machine else here
-    with scratch_folder(scratch_root(store, asked.settings.scratch)) as folder:
-        own = DirectoryStore(folder / "plan", durable=False)
-        listing = list_input(request, asked.settings, own)
-        settings = asked.settings
-        if on_fleet:
-            sized = settings if "workers" in settings.given else dataclasses.replace(
-                settings, workers=min(number * processes, 1000)
-            )  # fmt: skip
-            if "reducers" not in settings.given:
-                sized = dataclasses.replace(
-                    sized, reducers=fitting_reducers(listing.bytes, sized.workers)
-                )
-            settings = sized
-        spec = plan_listing(request, settings, own, listing)
-        plan = open_plan(own, plan_name(spec.job, stage_id(1, "map")))
-        facts = _facts(spec, plan)
-        measured = found = None
-        if not no_calibrate and facts.blocks:
-            splits = (line_blocks(line, spec) for line in plan.lines())
-            blocks = list(sampled_blocks(splits, plan.tasks, facts.bytes))
-            size = sum(block.size for block in blocks)
-            with Display(size, quiet=quiet or as_json) as display:
-                measured = calibrate(
-                    request, asked.settings, listing, blocks, Path(folder), display
-                )
-    if measured is not None and measured.compressed_bytes:
-        price = 0.0
-        if machine:
-            price = machine.on_demand_usd if on_demand else machine.spot_usd
-        found = estimate(
-            facts,
-            measured,
-            machines=number,
-            processes=processes,
-            usd_an_hour=price,
-            assumed=Assumed() if on_fleet else HERE,
+    fleet = Fleet.here(asked.settings.workers)
+    if machines or kind or engine_name(asked.settings, store) == "cluster":
+        kind = kind or TYPE
+        table = _refreshed(table, kind) if refresh else table
+        fleet = Fleet.of(machines or MACHINES, kind, table, on_demand=on_demand)
+    with (
+        scratch_folder(scratch_root(store, asked.settings.scratch)) as folder,
+        Display(0, quiet=quiet or as_json) as display,
+    ):
+        found = forecast(
+            replace(asked.request, profile=""),
+            asked.settings,
+            fleet,
+            Path(folder),
+            display,
+            tries=not no_calibrate,
         )
     if as_json:
-        told: dict[str, Any] = {
-            "blocks": facts.blocks,
-            "bytes": facts.bytes,
-            "largest_block": facts.largest_block,
-            "splits": len(facts.splits),
-            "largest_split": max(facts.splits, default=0),
-            "reducers": facts.reducers,
-            "measured": measured,
-            "fleet": {"machines": number, "type": kind if machine else "this machine",
-                      "processes": number * processes, "prices": table.as_of},
-            "estimate": found,
-        }  # fmt: skip
-        click.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+        click.echo(_as_json(found, fleet, table))
         return
-    for line in _told_input(facts, measured):
-        click.echo(line)
-    if found is None:
-        return
-    market = "on demand" if on_demand else "spot"
-    where = (
-        f"{number} x {kind}, {market}, {number * processes} processes"
-        if machine
-        else f"this machine, {here} processes"
-    )
-    price = machine and (machine.on_demand_usd if on_demand else machine.spot_usd)
-    for line in _told_fleet(where, found, measured, price, table):
+    for line in [*_told_input(found), *_told_fleet(found, fleet, table)]:
         click.echo(line)
 
 
 def _refreshed(table: "PriceTable", kind: str) -> "PriceTable":
     """The table with what EC2 says of one type of machine today."""
-    import dataclasses
     import datetime
+    from dataclasses import replace
 
     from mr.aws.stacks import spot_prices
     from mr.errors import UsageError
@@ -151,48 +93,49 @@ def _refreshed(table: "PriceTable", kind: str) -> "PriceTable":
     now = spot_prices([kind])
     if kind not in now:
         raise UsageError(f"--refresh: EC2 has no spot price of {kind} in this region.")
-    machine = dataclasses.replace(table.machine(kind), spot_usd=round(now[kind], 4))
+    machine = replace(table.machine(kind), spot_usd=round(now[kind], 4))
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return dataclasses.replace(
-        table, as_of=f"{today}, by EC2", machines={**table.machines, kind: machine}
-    )
+    return replace(table, as_of=f"{today}, by EC2", machines={**table.machines, kind: machine})
 
 
-def _facts(spec, plan) -> "Facts":
-    from mr.estimating import Facts
+def _as_json(found: "Forecast", fleet: "Fleet", table: "PriceTable") -> str:
+    import msgspec
 
-    splits, blocks, largest = [], 0, 0
-    for line in plan.lines():
-        sizes = [size for _, _, size, _ in line["blocks"]]
-        splits.append(sum(sizes))
-        blocks += len(sizes)
-        largest = max(largest, *sizes)
-    return Facts(
-        blocks=blocks,
-        bytes=sum(splits),
-        largest_block=largest,
-        splits=splits,
-        reducers=spec.reducers,
-        has_reduce=spec.steps[0].has_reduce,
-    )
+    facts = found.facts
+    told: dict[str, Any] = {
+        "blocks": facts.blocks,
+        "bytes": facts.bytes,
+        "largest_block": facts.largest_block,
+        "splits": len(facts.splits),
+        "largest_split": max(facts.splits, default=0),
+        "reducers": facts.reducers,
+        "measured": found.measured,
+        "fleet": {
+            "machines": fleet.machines,
+            "type": fleet.kind,
+            "processes": fleet.machines * fleet.processes,
+            "prices": table.as_of,
+        },
+        "estimate": found.estimate,
+    }
+    return msgspec.json.format(msgspec.json.encode(told)).decode()
 
 
-def _told_input(facts: "Facts", measured: "Measured | None") -> list[str]:
+def _told_input(found: "Forecast") -> list[str]:
     from statistics import median
 
     from mr.text import counted
 
-    raw = ""
-    if measured is not None and measured.compressed_bytes:
-        raw = f", about {_size(facts.bytes * measured.raw_ratio)} raw"
+    facts, raw = found.facts, ""
+    if found.measured is not None:
+        raw = f", about {_size(facts.bytes * found.measured.raw_ratio)} raw"
     lines = [f"input     {counted(facts.blocks, 'block')}, {_size(facts.bytes)}{raw}"]
     if not facts.splits:
         return lines
-    middle = median(facts.splits)
-    skew = max(facts.splits) / middle if middle else 1.0
+    middle, largest = median(facts.splits), max(facts.splits)
     lines.append(
         f"splits    {len(facts.splits):,}: half of them up to {_size(middle)}, the largest "
-        f"{_size(max(facts.splits))} ({skew:.1f} times that); the largest block "
+        f"{_size(largest)} ({largest / middle if middle else 1:.1f} times that); the largest block "
         f"{_size(facts.largest_block)}"
     )
     if facts.has_reduce:
@@ -200,31 +143,28 @@ def _told_input(facts: "Facts", measured: "Measured | None") -> list[str]:
     return lines
 
 
-def _told_fleet(
-    where: str,
-    found: "Estimate",
-    measured: "Measured",
-    price: float | None,
-    table: "PriceTable",
-) -> list[str]:
-    from mr.estimating import HERE, Assumed
-
-    rate = measured.raw_ratio / measured.mean_s / 1e6 if measured.mean_s else 0.0
+def _told_fleet(found: "Forecast", fleet: "Fleet", table: "PriceTable") -> list[str]:
+    reckoned, measured, assumed = found.estimate, found.measured, fleet.assumed
+    if reckoned is None or measured is None:
+        return []
+    processes = fleet.machines * fleet.processes
+    where = f"{fleet.kind}, {processes} processes"
+    if fleet.machine is not None:
+        market = "on demand" if fleet.on_demand else "spot"
+        where = f"{fleet.machines} x {fleet.kind}, {market}, {processes} processes"
+    rate = measured.raw_ratio / measured.mean_s / 1e6
     lines = [
         f"on        {where}",
-        f"time      {_span(found.hours.low)} to {_span(found.hours.high)}",
+        f"time      {_span(reckoned.hours.low)} to {_span(reckoned.hours.high)}",
+        f"          maps {_span(reckoned.map_hours.low)} to {_span(reckoned.map_hours.high)}, "
+        f"reduces {_span(reckoned.reduce_hours.low)} to {_span(reckoned.reduce_hours.high)}",
     ]
-    lines.append(
-        f"          maps {_span(found.map_hours.low)} to {_span(found.map_hours.high)}, reduces "
-        f"{_span(found.reduce_hours.low)} to {_span(found.reduce_hours.high)}"
-    )
-    assumed = Assumed() if price is not None else HERE
-    if price is not None:
+    if fleet.machine is not None:
         lines += [
-            f"cost      {found.usd} USD: machines {found.machines_usd}, requests "
-            f"{found.requests_usd}",
-            f"requests  up to {_requests(found.requests, 's3'):,} to S3, "
-            f"{_requests(found.requests, 'sqs'):,} to SQS",
+            f"cost      {reckoned.usd} USD: machines {reckoned.machines_usd}, requests "
+            f"{reckoned.requests_usd}",
+            f"requests  up to {_requests(reckoned.requests, 's3'):,} to S3, "
+            f"{_requests(reckoned.requests, 'sqs'):,} to SQS",
         ]
     lines += [
         f"rests on  {measured.splits} splits of {measured.blocks} blocks tried here "
@@ -235,10 +175,13 @@ def _told_fleet(
         f"          a process there takes {assumed.slower[0]:g} to {assumed.slower[1]:g} times as "
         f"long as one here; up to {assumed.again[1]:.0%} is done twice",
     ]
-    if price is not None:
+    if found.facts.steps > 1:
+        lines.append("          the first step alone: what follows by `then` is not in it")
+    if fleet.machine is not None:
         lines.append(
             f"          a machine works after {assumed.start_s[0]:.0f} to {assumed.start_s[1]:.0f} "
-            f"s, and costs {price:g} USD an hour (prices of {table.as_of}, {table.region})"
+            f"s, and costs {fleet.usd_an_hour:g} USD an hour (prices of {table.as_of}, "
+            f"{table.region})"
         )
     return lines
 
