@@ -34,6 +34,13 @@ BY_FIELDS = "org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"
 #: Options of every command of Hadoop, which must stand before those of streaming.
 GENERIC = ("-files", "-archives", "-libjars", "-D")
 
+#: What a container says of a task that fails.
+SYSLOG = """\
+2026-11-28 02:00:00,000 WARN [main] org.apache.hadoop.mapred.YarnChild: Exception running child : \
+java.lang.RuntimeException: PipeMapRed.waitOutputThreads(): subprocess failed with code {}
+\tat org.apache.hadoop.streaming.PipeMapRed.waitOutputThreads(PipeMapRed.java:326)
+"""
+
 _COUNTER = re.compile(rb"^reporter:counter:([^,]*),([^,]*),(\d+)$", re.MULTILINE)
 
 
@@ -219,7 +226,7 @@ class Streaming:
         )
         logs.mkdir(parents=True, exist_ok=True)
         (logs / "stderr").write_bytes(done.stderr)
-        (logs / "syslog").touch()
+        (logs / "syslog").write_text(SYSLOG.format(done.returncode))
         raise Refused(f"Job job_{JOB} failed with state FAILED due to: Task failed task_{JOB}")
 
     def attempt(
@@ -288,4 +295,7 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except Refused as error:
-        sys.exit(str(error))
+        if sys.argv[2] == "fs":
+            sys.exit(str(error))
+        tell(str(error))
+        sys.exit("Streaming Command Failed!")

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 from collections.abc import Sequence
 
 from mr import spec as specs
@@ -16,6 +17,8 @@ from mr.launch import check_steps, describe_steps, parse_settings_of_analysis, p
 from mr.schema import Dimensions, Schema, load_filter, load_schema, parse_filter, parse_schema
 from mr.scripts import ScriptAnalysis
 from mr.spec import JobSpec
+
+_SLASHES = re.compile(r"://+")
 
 #: The id that the job has in its tasks' own stores.
 JOB = "mrjob"
@@ -86,13 +89,14 @@ def bare_block(spec: JobSpec, place: str, copy: str | None = None) -> Block | No
 
 
 def _named_block(url: str, size: int, schema: Schema) -> Block:
-    """A block that is known by its URL alone: of what kind of store it is does not matter."""
+    """A block that is known by its URL alone, for what is read is a copy of it."""
     parts = url.split("/")
     key = "/".join(parts[-schema.folders - 1 :])
     dimensions = schema.dimensions_of(key)
     if dimensions is None:
         key, dimensions = parts[-1], _unknown(schema)
-    return Block(url.removesuffix(f"/{key}"), key, size, "", dimensions)
+    # A store must be of a kind that we know, if only by its form: Hadoop's short one is a path's.
+    return Block(_SLASHES.sub(":/", url.removesuffix(f"/{key}")), key, size, "", dimensions)
 
 
 def _unknown(schema: Schema) -> Dimensions:
