@@ -1,9 +1,14 @@
-"""What tests of mrjob share: an environment that leaves nothing behind, and what they need."""
+"""What tests of mrjob share: an environment that leaves nothing behind, and what they need.
+
+Tests that import this are skipped where mrjob is not installed.
+"""
 
 import shutil
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("mrjob", reason="mrjob is not installed (extra [mrjob]; up to Python 3.12)")
 
 
 @pytest.fixture(name="own_places", autouse=True)

@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+import mrjobs  # noqa: F401 - or else this is skipped
 import pytest
 from clusters import plan, result_of
 from hypothesis import example, given
