@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a clean copy of the source, so that no stale build joins in."""
     copy = tmp_path_factory.mktemp("source")
-    names = ("mr", "analyses", "conf", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+    names = ("mr", "analyses", "bin", "conf", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
     subprocess.run(["cp", "-r", *(ROOT / name for name in names), copy], check=True)
     out = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, copy]
@@ -104,6 +104,27 @@ def test_histograms_are_published_from_the_wheel(run, tmp_path):
     assert check_published(tmp_path / "out") == Checked(1, 2, 10, 8)
     shown = run("show", "out", "nightly/31", "TIMES", "--format", "json")
     assert json.loads(shown.stdout)["count"] == 17
+
+
+def test_mrjob_runs_what_is_installed(run, installed, tmp_path):
+    """Its tasks are processes that import the installed package, and a script of it."""
+    pytest.importorskip("mrjob", reason="mrjob is not installed (extra [mrjob])")
+    for number, system in enumerate(["WINNT", "Linux", "WINNT"]):
+        write_block(tmp_path / "blocks", [payload(system), payload()], number=number)
+    (tmp_path / "where.py").write_text(
+        "import mr\nfrom mr import Analysis\n\n\nclass Where(Analysis):\n"
+        '    def map(self, record):\n        yield mr.__file__, record["info"]["OS"]\n'
+    )
+    mrjob = ("--engine", "mrjob", "-r", "local")
+
+    done = run("run", "os_distribution", "blocks", *mrjob)
+    where = run("run", "where.py", "blocks", *mrjob)
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [["Linux", 1], ["WINNT", 5]]
+    assert {json.loads(line)[0] for line in where.stdout.splitlines()} == {
+        str(installed / "mr/__init__.py")
+    }
 
 
 @pytest.fixture
