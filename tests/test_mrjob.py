@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
+import mrjobs  # noqa: F401 - or else this is skipped
 import pytest
 from clusters import (  # noqa: F401 - fixtures
     plan,
@@ -15,6 +16,7 @@ from clusters import (  # noqa: F401 - fixtures
     wait_until,
 )
 from conftest import COMMAND_TIMEOUT_S, JOBS
+from mrjob.step import StepFailedException
 from mrjobs import need_spark, own_places_fixture  # noqa: F401 - a fixture
 from published import content, payload, times, versions, write_block, write_definitions
 
@@ -23,9 +25,9 @@ from mr.blocks import Block
 from mr.directory import DirectoryStore
 from mr.ends import EndState
 from mr.engines.local import run_here
-from mr.engines.mrjob.engine import Runner, run_by_mrjob
+from mr.engines.mrjob.engine import Runner, _explaining, run_by_mrjob
 from mr.engines.mrjob.telemetry_job import _open_copy
-from mr.errors import ObjectChanged
+from mr.errors import JobFailed, ObjectChanged
 from mr.progress import Display
 
 #: What of a report does not depend on where a job ran.
@@ -112,7 +114,7 @@ def check_both(both, *arguments):
 
 @pytest.mark.parametrize(
     ("job", "cut", "lines"),
-    [("every_hook", (), 2), ("map_only", ("--limit-blocks", 8), 26),
+    [("every_hook", ("--limit-blocks", 16), 1), ("map_only", ("--limit-blocks", 8), 26),
      ("plain_script", ("--limit-blocks", 8), 3)],
 )  # fmt: skip
 def test_tasks_in_processes_give_the_same_bytes(both, small_tree, job, cut, lines):
@@ -407,19 +409,20 @@ def test_what_a_task_told_is_shown(command, tmp_path, job, cause):
     assert done.err.count("Traceback") == 1
 
 
-def test_what_a_task_of_spark_told_is_shown(command, tmp_path):
-    """The sentence at the end does not hold the command line, which names every list of blocks."""
-    need_spark()
-    tree, _ = write_tree(tmp_path)
+@pytest.mark.parametrize(
+    "ending", ["returned non-zero exit status 256.", "died with <Signals.SIGKILL: 9>."]
+)
+def test_a_failed_step_is_told_without_its_command_line(ending):
+    """Spark's names a file for each split of the input, and there may be thousands."""
+    reason = f"Command '['spark-submit', 'it\\'s returned', {'x' * 10_000!r}]' {ending}"
+    failed = StepFailedException(reason=reason, step_num=1, num_steps=3)
 
-    done = command("run", f"{JOBS / 'failing.py'}:Raises", tree, "--engine", "mrjob", "-r", "spark")
+    with pytest.raises(JobFailed) as caught, _explaining(Runner("spark")):
+        raise failed
 
-    assert done.code == 1
-    assert "ValueError: no Darwin, please" in done.err
-    assert f'File "{JOBS / "failing.py"}", line 14, in map' in done.err
-    assert done.err.splitlines()[-1] == (
-        "mr-telemetry: mrjob's -r spark: Step 1 of 1 failed: its command returned non-zero exit "
-        "status 256; its log above has the cause."
+    assert str(caught.value) == (
+        f"mrjob's -r spark: Step 2 of 3 failed: its command {ending[:-1]}; its log above has the "
+        "cause."
     )
 
 

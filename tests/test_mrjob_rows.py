@@ -1,10 +1,12 @@
 """What travels through mrjob: rows come back as they went, and nothing that lacks is taken."""
 
 import base64
+import itertools
 import json
 import random
 import sqlite3
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mrjobs  # noqa: F401 - or else this is skipped
@@ -14,9 +16,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from published import payload, write_block
 
+from mr.commits import write_commit
 from mr.directory import DirectoryStore
 from mr.ends import EndState
 from mr.engines.local import run_here
+from mr.engines.mrjob import collecting
 from mr.engines.mrjob.collecting import Collector
 from mr.engines.mrjob.engine import Packing, Runner, _lines, pack
 from mr.engines.mrjob.parcel import open_parcel
@@ -256,6 +260,38 @@ def test_lines_may_come_task_by_task_in_any_order(output, tmp_path):
     assert found == result_of(output.store, again, tmp_path)
     assert len(found) > 1000
     assert report["counters"]["seen"] == report["records"]["read"] == 120
+
+
+@pytest.mark.parametrize("name", ["output", "exported"])
+def test_a_kill_between_two_commits_costs_nothing_but_time(request, name, tmp_path, monkeypatch):
+    """Wherever it comes, the job goes on from there to the same bytes."""
+    output = request.getfixturevalue(name)
+    job = "every_hook" if name == "output" else "map_only"
+    scratch = {"workers": 1, "scratch": tmp_path, "observer": Display(0, quiet=True)}
+    results = []
+    for allowed in itertools.count():
+        spec = plan(output.store, output.spec.inputs[0], job, split_size=1, reducers=3)
+        written = itertools.count(1)
+
+        def write(*commit, allowed=allowed, written=written):
+            if next(written) > allowed:
+                raise InterruptedError
+            return write_commit(*commit)
+
+        monkeypatch.setattr(collecting, "write_commit", write)
+        with suppress(InterruptedError):
+            collect(replace(output, spec=spec), output.lines, tmp_path, output.store)
+        end, report = run_here(output.store, spec, **scratch)
+        assert end.state is EndState.DONE
+        assert report["records"]["read"] == 120
+        results.append(result_of(output.store, spec, tmp_path))
+        if next(written) <= allowed + 1:
+            break
+
+    # The first is the local engine's alone, the last mrjob's.
+    assert len(results) == 1 + (10 if name == "output" else 4)
+    assert len(set(results)) == 1
+    assert len(results[0]) > 1000
 
 
 @pytest.mark.parametrize("name", ["output", "exported", "published"])

@@ -10,7 +10,6 @@ import tempfile
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -21,10 +20,9 @@ from mr import layout
 from mr.commits import Commit, write_commit
 from mr.engines.mrjob.rows import FILES, PART, TOLD, Row, decode_row
 from mr.engines.mrjob.tasks import ATTEMPT, Told
-from mr.errors import FormatError, JobFailed, ObjectExists
-from mr.plans import write_plan
+from mr.errors import FormatError, JobFailed
 from mr.runs import Span, write_frame
-from mr.spec import JobSpec, runs_line
+from mr.spec import JobSpec
 from mr.stopwatch import add_spent
 from mr.store import Store
 from mr.tally import Tally, add_counts
@@ -110,34 +108,34 @@ class Collector:
     def commit(self, store: Store, firsts: Sequence[int], blocks: int) -> None:
         """Commit all tasks that mrjob has done; `firsts` are the first blocks of our splits.
 
-        Raises JobFailed where not all blocks, or not all of the result, have come.
+        The last stage first: whoever goes on after a kill runs what is left of the stages before
+        it, and finds what comes of them. Raises JobFailed where not all blocks, or not all of the
+        result, have come.
         """
         self._check(blocks)
         spec = self._spec
+        #: Each stage, the first number of each of its tasks, and the tasks that are done.
+        stages: list[tuple[str, Sequence[int], Sequence[int]]] = []
         numbers: Sequence[int] = range(len(firsts))
-        before = ""
         for number, step in enumerate(spec.steps, 1):
             stage = layout.stage_id(number, "map")
             if number > 1 and not self._told[stage]:
                 # The step before gave nothing at all. What a step makes of that is made here.
                 for task in range(len(numbers)):
-                    name = layout.task_id(before, task)
+                    name = layout.task_id(stages[-1][0], task)
                     store.write(layout.result_name(spec.job, name, ATTEMPT), b"")
-                return
+                break
             # Sources begin with the number of a block or, after a reduce, of a partition.
             place = numbers if any(s.has_reduce for s in spec.steps[: number - 1]) else firsts
-            self._commit_stage(store, stage, place, range(len(place)))
-            before = stage
+            stages.append((stage, place, range(len(place))))
             if step.has_reduce:
                 stage = layout.stage_id(number, "reduce")
-                numbers = self._plan_reduces(store, stage)
-                done = [
-                    task
-                    for task, partition in enumerate(numbers)
-                    if f"{partition:010d}" in self._told[stage]
-                ]
-                self._commit_stage(store, stage, numbers, done)
-                before = stage
+                numbers = self._partitions(stage)
+                told = self._told[stage]
+                done = [task for task, p in enumerate(numbers) if f"{p:010d}" in told]
+                stages.append((stage, numbers, done))
+        for stage, places, done in reversed(stages):
+            self._commit_stage(store, stage, places, done)
 
     def _check(self, blocks: int) -> None:
         """Raise JobFailed where a task has not had all that was left for it, or has told nothing.
@@ -174,16 +172,12 @@ class Collector:
                 "left there."
             )
 
-    def _plan_reduces(self, store: Store, stage: str) -> list[int]:
-        """The plan of the reduces that have run, and of those that are left to be run here."""
+    def _partitions(self, stage: str) -> list[int]:
+        """The partitions that a stage's reduces are planned for, whoever does it."""
         spec = self._spec
         has_files = spec.output and stage == spec.last_stage
         ran = {int(source) for source in self._told[stage]}
-        partitions = sorted(ran | ({*range(spec.reducers)} if has_files else {0}))
-        with suppress(ObjectExists):
-            lines = (runs_line(partition, []) for partition in partitions)
-            write_plan(store, layout.plan_name(spec.job, stage), lines)
-        return partitions
+        return sorted(ran | ({*range(spec.reducers)} if has_files else {0}))
 
     def _commit_stage(
         self, store: Store, stage: str, firsts: Sequence[int], tasks: Iterable[int]
@@ -199,8 +193,10 @@ class Collector:
         """The commit of a task of ours, of all that tasks of mrjob's have done of it."""
         spec, task = self._spec, layout.task_id(stage, number)
         total = _sum(task, told.values())
-        if stage.endswith("-map") and spec.steps[int(stage.partition("-")[0]) - 1].has_reduce:
-            return replace(total, spans=[Span(0, 0)] * spec.reducers)
+        if stage in self._runs:
+            # The runs are nowhere. By their lengths, here all in one place, reduces are planned.
+            lengths = [0] * spec.reducers if number else self._runs[stage]
+            return replace(total, spans=[Span(0, length) for length in lengths])
         if stage != spec.last_stage:
             return replace(total, spans=[Span(0, 0)])
         pieces = [self._pieces[PART, source] for source in told]
