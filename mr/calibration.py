@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mr.blocks import Block, BlockList
 from mr.commits import Commit, committed_tasks, read_commits
-from mr.config import Settings
+from mr.config import Settings, processors
 from mr.directory import DirectoryStore
 from mr.ends import EndState, failure_of
 from mr.engines.local import LocalObserver, run_here
@@ -19,6 +19,8 @@ from mr.tally import Tally
 #: Splits that are tried, and the compressed bytes of each.
 SPLITS = 4
 SPLIT_BYTES = 8_000_000
+#: Processes that try them.
+MOST_PROCESSES = 4
 
 
 def calibrate(
@@ -39,17 +41,17 @@ def calibrate(
         max_bad_records="100%", profile="",
     )  # fmt: skip
     chosen = replace(listing, blocks=BlockList.of(blocks))
-    # As many splits for each process, so that each is timed among others as in a real job.
-    sized = replace(settings, split_size=SPLIT_BYTES)
+    # No more processes than there are processors: each is to be timed as in a real job. And few, so
+    # that splits are large enough for the compiled code.
+    processes = min(settings.workers, processors(), MOST_PROCESSES)
+    sized = replace(settings, split_size=SPLIT_BYTES, workers=processes)
     spec = plan_listing(few, sized, store, chosen)
-    end, _ = run_here(
-        store, spec, workers=settings.workers, scratch=folder / "scratch", observer=observer
-    )
+    end, _ = run_here(store, spec, workers=processes, scratch=folder / "scratch", observer=observer)
     if end.state is not EndState.DONE:
         raise failure_of(end)
     maps = _commits(store, spec.job, stage_id(1, "map"))
     reduces = _commits(store, spec.job, stage_id(1, "reduce")) if spec.steps[0].has_reduce else []
-    return measure(maps, reduces, settings.workers)
+    return measure(maps, reduces, processes)
 
 
 def _commits(store: DirectoryStore, job: str, stage: str) -> list[Commit]:

@@ -77,12 +77,16 @@ class Assumed:
     #: The share of the work that is done again, as machines are taken away and tasks are late.
     again: tuple[float, float] = (0.0, 0.10)
     #: Seconds until the machines work, and what comes after the tasks.
-    start_s: tuple[float, float] = (120.0, 420.0)
+    start_s: tuple[float, float] = (120.0, 900.0)
     end_s: tuple[float, float] = (5.0, 60.0)
+    #: Seconds that machines are paid for after the job, until they leave.
+    idle_s: tuple[float, float] = (0.0, 900.0)
 
 
 #: A fleet that is this machine.
-HERE = Assumed(slower=(1.0, 1.25), again=(0.0, 0.0), start_s=(0.2, 1.0), end_s=(0.2, 2.0))
+HERE = Assumed(
+    slower=(1.0, 1.25), again=(0.0, 0.0), start_s=(0.2, 1.0), end_s=(0.2, 2.0), idle_s=(0.0, 0.0)
+)
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,7 @@ def estimate(
 ) -> Estimate:
     """What the job would take on so many machines of so many processes each."""
     slots = machines * processes
-    low, high = (
-        _hours(facts, measured, slots, assumed, end)
-        for end in (0, 1)
-    )  # fmt: skip
+    low, high = (_hours(facts, measured, slots, assumed, end) for end in (0, 1))
     hours = Range(low.hours, high.hours)
     counts = [
         requests_of(facts, output_bytes=one.output_bytes, hours=one.hours, machines=machines,
@@ -132,7 +133,8 @@ def estimate(
         for one in (low, high)
     ]  # fmt: skip
     requests = Range(*map(price_usd, counts))
-    machine_hours = Range(machines * hours.low, machines * hours.high)
+    paid = [one.hours + idle / 3600 for one, idle in zip((low, high), assumed.idle_s, strict=True)]
+    machine_hours = Range(machines * paid[0], machines * paid[1])
     cost = Range(machine_hours.low * usd_an_hour, machine_hours.high * usd_an_hour)
     return Estimate(
         map_hours=Range(low.map_hours, high.map_hours),

@@ -24,6 +24,8 @@ SIGN_S = 20.0
 DEAD_AFTER_S = 3 * SIGN_S
 #: A sign this old is removed by whoever meets it.
 FORGOTTEN_AFTER_S = 24 * 3600.0
+#: Messages of a job in the queue for each attempt that the workers can run at once.
+MESSAGES_PER_PROCESS = 4
 #: Signs that are read at a time.
 READERS = 16
 

@@ -85,7 +85,9 @@ def forecast(
     """
     store = DirectoryStore(folder / "plan", durable=False)
     listing = list_input(request, settings, store)
-    spec = plan_listing(request, fleet.sized(settings, listing.bytes), store, listing)
+    size = listing.blocks.first(request.limit_blocks).bytes
+    aside = DirectoryStore(folder / "aside", durable=False)
+    spec = plan_listing(request, fleet.sized(settings, size), store, listing, aside=aside)
     plan = open_plan(store, plan_name(spec.job, stage_id(1, "map")))
     facts = facts_of(spec, plan)
     if not tries or not facts.blocks:

@@ -95,8 +95,16 @@ def job_status(store: Store, job: str, *, now: float | None = None) -> JobStatus
     if end is not None and end.state is not EndState.PUBLISHING:
         state, reason = end.state.value, end.reason
     else:
-        state, reason = (RUNNING if busy else INTERRUPTED), ""
+        state, reason = (RUNNING, "") if busy else (INTERRUPTED, why_stopped(store, job))
     return JobStatus(job, spec, state, reason, len(committed_tasks(store, job)), busy)
+
+
+def why_stopped(store: Store, job: str) -> str:
+    """At which limit a job has stopped, in words; "" for one that has not."""
+    try:
+        return store.read(layout.stopped_name(job)).decode("utf-8", "replace")
+    except ObjectMissing:
+        return ""
 
 
 def remove_job(store: Store, job: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from mr import layout, values
 from mr import spec as specs
 from mr.analysis import Analysis, instantiate, is_scattered, parse_parameters, steps
+from mr.aside import Aside
 from mr.bundle import digest_of, header_of, pack_bundle
 from mr.config import Settings, parse_bad_limit, parse_named
 from mr.coverage import listing_facts
@@ -106,8 +107,18 @@ def _selected(request: Request) -> tuple[Schema, Schema]:
     return schema, load_filter(chosen, schema)
 
 
-def plan_listing(request: Request, settings: Settings, store: Store, listing: Listing) -> JobSpec:
-    """Plan a job over blocks that were listed; raises UsageError as `prepare_job` does."""
+def plan_listing(
+    request: Request,
+    settings: Settings,
+    store: Store,
+    listing: Listing,
+    *,
+    aside: Store | None = None,
+) -> JobSpec:
+    """Plan a job over blocks that were listed; raises UsageError as `prepare_job` does.
+
+    With `aside` nothing is written to where the job would publish, but there.
+    """
     limit = parse_named("--max-bad-records", parse_bad_limit, request.max_bad_records)
     most_bad, bad_share = limit
     schema, selection = _selected(request)
@@ -120,7 +131,10 @@ def plan_listing(request: Request, settings: Settings, store: Store, listing: Li
     limited = listing.blocks.first(request.limit_blocks)
     offered = InputBlocks(limited, selection.to_dict(), request.sample, request.limit_blocks)
     output = _output_url(request, store, job)
-    prepared = prepare_analysis(request.analysis, request.parameters, offered, output)
+    target = open_store(output) if output else None
+    if target is not None and aside is not None:
+        target = Aside(target, aside)
+    prepared = prepare_analysis(request.analysis, request.parameters, offered, target)
     blocks = offered.chosen
     reducers = settings.reducers
     if store.is_remote and "reducers" not in settings.given:
@@ -195,20 +209,22 @@ def _output_url(request: Request, store: Store, job: str) -> str:
 
 
 def prepare_analysis(
-    analysis: type[Analysis], parameters: Mapping[str, Any], blocks: InputBlocks, output: str
+    analysis: type[Analysis],
+    parameters: Mapping[str, Any],
+    blocks: InputBlocks,
+    output: Store | None,
 ) -> Any:
     """Let the analysis prepare the job: it may leave blocks out. What it returns is for the tasks.
 
     Raises UsageError for what it raises, and for an output that ignores conditions.
     """
-    if output:
-        open_store(output).check_conditions()
+    if output is not None and not isinstance(output, Aside):
+        output.check_conditions()
     if analysis.prepare is None:
         return None
     where = f"{analysis.__name__}.prepare"
     with own_traceback(UsageError, f"{where} failed"):
-        target = open_store(output) if output else None
-        prepared = instantiate(analysis, parameters).prepare(blocks, target)
+        prepared = instantiate(analysis, parameters).prepare(blocks, output)
     try:
         values.encode(prepared)
     except AnalysisError as error:

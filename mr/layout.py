@@ -12,6 +12,7 @@
     jobs/<job>/failures/<task>/<attempt>   one counted failure, as a capsule
     jobs/<job>/heartbeat                   the coordinator's last sign of life
     jobs/<job>/end                         how the job ends: done, publishing, failed or cancelled
+    jobs/<job>/stopped                     at which limit it has stopped, to be resumed
     jobs/<job>/published                   how publishing ended: done or failed
     jobs/<job>/report                      what the job read, counted and left out
     jobs/<job>/output/...                  what the job published, where the person named no folder
@@ -153,6 +154,11 @@ def heartbeat_name(job: str) -> str:
 def end_name(job: str) -> str:
     """Where the job's end stands, once it is decided."""
     return f"{job_prefix(job)}end"
+
+
+def stopped_name(job: str) -> str:
+    """Where it stands at which limit a job has stopped, until it is resumed."""
+    return f"{job_prefix(job)}stopped"
 
 
 def published_name(job: str) -> str:

@@ -109,6 +109,7 @@ def run(
     check_profile(request.profile, Path.cwd())
     if output is not None and not publishes(loaded):
         raise UsageError(f"{loaded.__name__} publishes nothing; use result.save(PATH).")
+    chosen.check(request)
     return plan_until_published(
         lambda: _run_once(request, chosen, quiet=quiet),
         lambda text: print(f"mr-telemetry: {text}", file=sys.stderr),

@@ -71,6 +71,11 @@ class PriceTable:
             return None
         return known.spot_usd if market == "spot" else known.on_demand_usd
 
+    def shares(self, machine: str, processes: int) -> int:
+        """Into how many parts a machine is divided: its processors, or the processes if more."""
+        known = self.machines.get(machine.partition(" ")[0])
+        return max(1, processes, known.processors if known else 0)
+
 
 def load_prices(path: str | Path | None = None) -> PriceTable:
     """The table in a file, or the one that comes with the package. Raises UsageError."""

@@ -1,16 +1,17 @@
 """What a job has cost so far in machines, and whether it may go on.
 
 An attempt costs its share of its machine: the machine's price an hour by its time, divided by the
-attempts that the machine runs at once. What machines cost while they start or are idle is nobody's.
+machine's processors. What machines cost while they start or idle, wholly or in part, is nobody's.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mr.commits import Commit
 from mr.fleet import Sign
 from mr.prices import PriceTable
+from mr.text import counted
 
 
 class Spending:
@@ -29,23 +30,43 @@ class Spending:
         self._max_hours = max_hours
         self._clock = clock
         self._since = clock()
-        #: Of what is committed, and of what is running, in US dollars.
+        #: Of what is committed, and of what was lost, in US dollars; and of what runs, by attempt.
         self.usd_done = 0.0
-        self.usd_running = 0.0
+        self.usd_lost = 0.0
+        self._seen: dict[str, float | None] = {}
+        self._committed: set[str] = set()
         self._unpriced = ""
 
     def committed(self, commit: Commit) -> None:
         """Add what a commit cost."""
-        self.usd_done += self._usd(commit.machine, commit.processes, commit.seconds)
+        self._committed.add(commit.attempt)
+        self._seen.pop(commit.attempt, None)
+        self.usd_done += self._usd(commit.machine, commit.processes, commit.seconds) or 0.0
 
-    def looked(self, fleet: Iterable[Sign], job: str) -> None:
-        """Learn what is running, by the signs of the workers."""
-        self.usd_running = sum(
-            self._usd(sign.machine, sign.processes, max(0.0, sign.time - one.since))
+    def looked(self, fleet: Sequence[Sign], job: str) -> None:
+        """Learn what is running, by the signs of the workers.
+
+        What was running, runs no more and is not committed was lost, and cost something.
+        """
+        running = {
+            one.attempt: self._usd(sign.machine, sign.processes, max(0.0, sign.time - one.since))
             for sign in fleet
             for one in sign.running
-            if one.job == job
+            if one.job == job and one.attempt not in self._committed
+        }
+        self.usd_lost += sum(
+            usd or 0.0 for attempt, usd in self._seen.items() if attempt not in running
         )
+        self._seen = running
+        self._unpriced = next(
+            (sign.machine or "it does not say what it is" for sign in fleet
+             if self._prices.usd_an_hour(sign.machine) is None), "",
+        )  # fmt: skip
+
+    @property
+    def usd(self) -> float:
+        """What the job's attempts have cost so far."""
+        return self.usd_done + self.usd_lost + sum(usd or 0.0 for usd in self._seen.values())
 
     def reached(self) -> str:
         """Which limit is reached, in words; "" for none."""
@@ -59,17 +80,17 @@ class Spending:
                 f"--max-cost: no price is known of a worker's machine ({self._unpriced}); set "
                 "MR_TELEMETRY_MACHINE on workers to a type of conf/prices.json"
             )
-        usd = self.usd_done + self.usd_running
-        if usd >= self._max_usd:
-            return f"--max-cost {self._max_usd:g} is reached: machines cost {usd:.2f} USD so far"
+        if self.usd >= self._max_usd:
+            return (
+                f"--max-cost {self._max_usd:g} is reached: machines cost {self.usd:.2f} USD so far"
+            )
         return ""
 
-    def _usd(self, machine: str, processes: int, seconds: float) -> float:
+    def _usd(self, machine: str, processes: int, seconds: float) -> float | None:
         price = self._prices.usd_an_hour(machine)
         if price is None:
-            self._unpriced = machine or "it does not say what it is"
-            return 0.0
-        return price * seconds / 3600 / max(1, processes)
+            return None
+        return price * seconds / 3600 / self._prices.shares(machine, processes)
 
 
 def receipt(
@@ -82,9 +103,11 @@ def receipt(
     hours: Counter[str] = Counter()
     again = retried = 0
     for commit in commits:
-        hours[commit.machine] += commit.seconds / 3600 / max(1, commit.processes)
-        again += commit.deliveries - 1
-        retried += (commit.deliveries - 1) * commit.tally.compressed_bytes
+        shares = prices.shares(commit.machine, commit.processes)
+        hours[commit.machine] += commit.seconds / 3600 / shares
+        if commit.deliveries > 1:
+            again += 1
+            retried += commit.tally.compressed_bytes
     by_machine = {
         machine or "unknown": _priced(spent, prices.usd_an_hour(machine))
         for machine, spent in sorted(hours.items())
@@ -120,7 +143,7 @@ def told_receipt(found: Mapping[str, Any]) -> str:
     )
     if found["interruptions"]:
         text += (
-            f" {found['interruptions']:,} attempts were interrupted"
-            f" ({found['retried_bytes'] / 1e6:,.1f} MB of input given out again)."
+            f" {counted(found['interruptions'], 'interruption')}: "
+            f"{found['retried_bytes'] / 1e6:,.1f} MB of input were given out again."
         )
     return text

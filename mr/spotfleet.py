@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mr.aws.stacks import (
     group_of,
     has_bucket,
     image_of,
+    keep_where_they_are,
     make_stack,
     network_of,
     remove_bucket,
@@ -30,15 +31,15 @@ from mr.aws.stacks import (
     set_machines,
 )
 from mr.errors import MrError, UsageError
-from mr.fleet import Sign, read_fleet
-from mr.prices import PriceTable
+from mr.fleet import MESSAGES_PER_PROCESS, Sign, read_fleet
+from mr.prices import PriceTable, load_prices
 from mr.queues import open_queue
 from mr.store import Store
 from mr.stores import open_store
 from mr.wheel import own_wheel
 
 #: Names of clusters: the queue's, the stack's and the bucket's names are made of them.
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,21}")  # a bucket's name has at most 63 characters
 #: The public parameters of SSM that name the newest Amazon Linux 2023.
 _IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
 #: Instance types whose processors are ARM's have a "g" after the generation, as c7g and m6gd.
@@ -84,6 +85,8 @@ class Cluster:
     #: Messages that wait, and dead letters; None where the queue cannot be asked.
     waiting: int | None = None
     dead_letters: int | None = None
+    #: What could not be set when it was made, in words.
+    note: str = ""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -105,7 +108,7 @@ def stack_name(name: str) -> str:
     """The stack, the queue and the group of a cluster. Raises UsageError."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r}: a cluster's name has up to 24 small letters, digits and hyphens, "
+            f"{name!r}: a cluster's name has up to 22 small letters, digits and hyphens, "
             "and begins with a letter."
         )
     return f"mr-telemetry-{name}"
@@ -133,9 +136,14 @@ def bring_up(wanted: Wanted, *, start: int = 0) -> Cluster:
             boot.upload(open_store(known.outputs["Store"]))
     if known is not None or parameters.get("LeastMachines", "0") != "0":
         make_stack(stack, template, parameters)
+    note = ""
+    try:
+        keep_where_they_are(stack)
+    except MrError as error:  # it costs some work at the end of a job, and no more
+        note = str(error)
     if start:
         set_machines(stack, start)
-    return look_at(wanted.name)
+    return replace(look_at(wanted.name), note=note)
 
 
 def look_at(name: str) -> Cluster:
@@ -167,13 +175,17 @@ def take_down(name: str, *, purge: bool = False) -> tuple[str, int]:
     With `purge` the bucket goes too, and everything in it.
     """
     stack = find_stack(stack_name(name))
+    account, region = account_and_region()
+    own = f"s3://{_own_bucket(name, account, region)}"
     if stack is None:
-        raise UsageError(f"there is no cluster {name} in this region.")
-    url = stack.outputs.get("Store", "")
-    own = stack.parameters.get("WorkBucket", "")
-    if purge and own and not own.startswith(f"{stack.name}-"):
-        raise UsageError(f"{url} was there before the cluster, so it is not for us to remove.")
-    remove_stack(stack.name)
+        if not purge or not has_bucket(own[5:], account):
+            raise UsageError(f"there is no cluster {name} in this region.")
+        url = own
+    else:
+        url = stack.outputs.get("Store", "")
+        if purge and url not in ("", own):
+            raise UsageError(f"{url} was there before the cluster, so it is not for us to remove.")
+        remove_stack(stack.name)
     if not url:
         return "", 0
     store = open_store(url)
@@ -203,6 +215,11 @@ def _parameters(wanted: Wanted, known: Stack | None) -> dict[str, str]:
         found |= _input(wanted.input)
     if wanted.types:
         found |= _types(wanted.types)
+        # A job keeps four tasks for each process in the queue: asked for half as many, it doubles.
+        known_types = load_prices().machines
+        processors = [known_types[one].processors for one in wanted.types if one in known_types]
+        if processors:
+            found["Backlog"] = str(MESSAGES_PER_PROCESS // 2 * min(processors))
     if known is None or wanted.types or wanted.image:
         found["Image"] = wanted.image or image_of(_IMAGE.format(_processor(wanted.types)))
     if known is None or wanted.subnets:
@@ -210,6 +227,10 @@ def _parameters(wanted: Wanted, known: Stack | None) -> dict[str, str]:
         found |= {"Vpc": network, "Subnets": ",".join(subnets)}
     if known is None:
         found |= _bucket(wanted)
+    elif wanted.job_days is not None and known.parameters.get("WorkBucket"):
+        raise UsageError(
+            "--job-days: the cluster's bucket was there before it, and keeps its rules."
+        )
     elif wanted.bucket and wanted.bucket != known.outputs["Store"].removeprefix("s3://"):
         raise UsageError(f"cluster {wanted.name} has the bucket {known.outputs['Store']} already.")
     return found
@@ -222,8 +243,20 @@ def _bucket(wanted: Wanted) -> dict[str, str]:
             raise UsageError(f"there is no bucket {wanted.bucket}.")
         return {"WorkBucket": wanted.bucket}
     account, region = account_and_region()
-    name = f"{stack_name(wanted.name)}-{account}-{region}"
-    return {"WorkBucket": name} if has_bucket(name) else {"BucketName": name}
+    name = _own_bucket(wanted.name, account, region)
+    if not has_bucket(name, account):
+        return {"BucketName": name}
+    if wanted.job_days is not None:
+        raise UsageError(
+            f"--job-days: the bucket {name} is there from an earlier cluster, and keeps the rules "
+            "that it has."
+        )
+    return {"BucketName": name, "WorkBucket": name}
+
+
+def _own_bucket(name: str, account: str, region: str) -> str:
+    """The bucket that a cluster has unless another was named."""
+    return f"{stack_name(name)}-{account}-{region}"
 
 
 def _input(url: str) -> dict[str, str]:

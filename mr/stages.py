@@ -35,7 +35,7 @@ from mr.errors import (
     QueueUnavailable,
     TooManyBadRecords,
 )
-from mr.fleet import Running, Sign, capacity
+from mr.fleet import MESSAGES_PER_PROCESS, Running, Sign, capacity
 from mr.lateness import late_tasks
 from mr.plans import Plan, open_plan
 from mr.spec import JobSpec
@@ -55,10 +55,10 @@ RING_S = 600.0
 #: While so many messages wait in the queue as seem lost they are taken for those that wait; but
 #: not for ever, since they may be other jobs': only until a task was to be sent so often.
 RING_ANYWAY = 4
-#: Messages in the queue for each attempt that the workers can run at once.
-MESSAGES_PER_PROCESS = 4
 #: Places of bad records that a coordinator holds before it drops those that no report shows.
 PLACES_HELD = 10 * PLACES_KEPT
+#: A job at a limit ends once it was looked so often and nobody worked for it.
+IDLE_LOOKS = 3
 #: How often the same trouble is told.
 TROUBLE_S = 30.0
 
@@ -173,6 +173,9 @@ class _Stage:
         self._tally = Tally()
         #: How many failures of each task we have looked at.
         self._failed: dict[str, int] = {}
+        #: Whether the job is at a limit, and how often since then nobody was seen working for it.
+        self._at_limit = False
+        self._seen_idle = 0
         self._unsent = (
             number
             for number in plan.order()
@@ -213,18 +216,20 @@ class _Stage:
     # Sending
 
     def _send_more_within_limits(self) -> None:
-        """Send more; at a limit none, and end once all that was sent is done."""
+        """Send more; at a limit none, and end once what was begun is done."""
         spending = self._conduct.spending
         # What is decided to be published is published.
         is_limited = spending is not None and not publishes(self._name)
         reached = spending.reached() if is_limited else ""
+        self._at_limit = bool(reached)
         if not reached:
+            self._seen_idle = 0
             self._send_more()
-        elif not self._sent:
+        elif not self._sent or self._seen_idle >= IDLE_LOOKS:
             raise LimitReached(reached)
         else:
             self._conduct.tell_trouble(
-                f"{reached}: no task is begun any more; {len(self._sent)} are finished first."
+                "a limit of the job is reached: no task is begun any more, what runs is finished."
             )
 
     def _send_more(self) -> None:
@@ -363,6 +368,10 @@ class _Stage:
             number = layout.task_number(one.task, self._name)
             if number is not None and number not in self._commits:
                 since[number] = min(one.since, since.get(number, one.since))
+        if self._at_limit:
+            # Messages that nobody takes must not hold the job up for ever.
+            self._seen_idle = 0 if running else self._seen_idle + 1
+            return
         self._ring_again(since)
         self._send_late(since)
 

@@ -22,7 +22,7 @@ from mr.runs import Span
 from mr.schema import load_schema
 from mr.tally import Tally
 
-EXACT = Assumed(slower=(1, 1), again=(0, 0), start_s=(0, 0), end_s=(0, 0))
+EXACT = Assumed(slower=(1, 1), again=(0, 0), start_s=(0, 0), end_s=(0, 0), idle_s=(0, 0))
 MEASURED = Measured(
     splits=4, blocks=4, compressed_bytes=4000, raw_bytes=40_000, records=7, fastest_s=0.01,
     mean_s=0.01, slowest_s=0.01, output_bytes=400, output_bytes_a_task=100.0, reduce_s=0.5,
@@ -45,12 +45,13 @@ def test_hours_and_dollars_are_those_of_the_arithmetic():
 
 def test_the_range_has_what_is_assumed():
     """Slower machines, work done twice, the start and the end."""
-    assumed = Assumed(slower=(1, 2), again=(0, 0.5), start_s=(10, 20), end_s=(1, 2))
+    assumed = Assumed(slower=(1, 2), again=(0, 0.5), start_s=(10, 20), end_s=(1, 2), idle_s=(0, 36))
 
     found = estimate(FACTS, MEASURED, machines=2, processes=2, usd_an_hour=0, assumed=assumed)
 
     assert found.hours.low == pytest.approx((10 + 20 + 200 + 1) / 3600)
     assert found.hours.high == pytest.approx((20 + 3 * 220 + 2) / 3600)
+    assert found.machine_hours.high == pytest.approx(2 * (20 + 3 * 220 + 2 + 36) / 3600)
 
 
 def test_a_split_that_is_larger_than_the_rest_holds_all_up():
@@ -206,7 +207,8 @@ def test_a_plan_for_a_fleet_as_json(command, tree):
     assert told["reducers"] == 48
     found, price = told["estimate"], load_prices().machine("c6i.4xlarge").spot_usd
     for end in ("low", "high"):
-        assert found["machine_hours"][end] == pytest.approx(3 * found["hours"][end])
+        idle = {"low": 0, "high": 0.25}[end]
+        assert found["machine_hours"][end] == pytest.approx(3 * (found["hours"][end] + idle))
         assert found["machines_usd"][end] == pytest.approx(price * found["machine_hours"][end])
         assert found["usd"][end] == pytest.approx(
             found["machines_usd"][end] + found["requests_usd"][end]
@@ -232,12 +234,18 @@ def test_on_demand_machines_cost_more(command, tree):
 
 
 def test_what_publishes_is_planned_without_publishing(command, tree, tmp_path):
-    """The folder that it would go to is as it was."""
+    """The folder that it would go to is as it was; what that covers is not read again."""
+    assert command("run", "histograms", tree.path, "-o", "published/").code == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "published").rglob("*")}
     done = command("plan", "histograms", tree.path, "-o", "published/", "--machines", 2)
+    fresh = command("plan", "histograms", tree.path, "-o", "other/", "--machines", 2)
 
-    assert done.code == 0, done.err
-    assert "cost      " in done.out.decode()
-    assert not list((tmp_path / "published").rglob("info.json"))
+    assert done.code == fresh.code == 0, done.err + fresh.err
+    assert len(before) > 20
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "published").rglob("*")} == before
+    assert done.out.decode().startswith("input     0 blocks")
+    assert "cost      " in fresh.out.decode()
+    assert not list(tmp_path.glob("other/**/*"))
 
 
 def test_a_plan_without_a_trial_has_no_time(command, tree):

@@ -46,6 +46,7 @@ ORDER = [
     "mr.store",
     "mr.files",
     "mr.directory",
+    "mr.aside",
     "mr.taskqueue",
     "mr.aws",
     "mr.stores",

@@ -25,6 +25,7 @@ NAMES = {
     layout.files_name: 2,
     layout.prepared_name: 0,
     layout.published_name: 0,
+    layout.stopped_name: 0,
     layout.commit_name: 1,
     layout.failure_name: 2,
     layout.heartbeat_name: 0,

@@ -23,16 +23,16 @@ from mr.tally import Tally
 PRICES = PriceTable("here", "today", {"big": Machine(8, 16, 0.8, 0.4)})
 
 
-def commit(seconds, machine="big spot", processes=8, deliveries=1, read=0):
+def commit(seconds, machine="big spot", processes=8, deliveries=1, read=0, attempt="a"):
     """A commit of an attempt that took so long."""
     tally = Tally(compressed_bytes=read)
-    return Commit("1-map-0000000", "a", [], tally, seconds=seconds, machine=machine,
+    return Commit("1-map-0000000", attempt, [], tally, seconds=seconds, machine=machine,
                   processes=processes, deliveries=deliveries)  # fmt: skip
 
 
-def sign(job, since, now, machine="big spot"):
+def sign(job, since, now, machine="big spot", attempt="b"):
     """A worker's sign, with an attempt that has run since then."""
-    running = [Running(job, "1-map-0000001", "b", since)]
+    running = [Running(job, "1-map-0000001", attempt, since)]
     return Sign("w", "h", 1, 0.0, now, 8, Platform(), running, machine=machine)
 
 
@@ -50,17 +50,29 @@ def test_an_attempt_costs_its_share_of_its_machine():
     """Eight at a time for an hour cost the machine's price of an hour."""
     spending = Spending(PRICES, max_usd=0.399, max_hours=None, clock=Clock())
 
-    for _ in range(7):
-        spending.committed(commit(3600))
-    assert spending.usd_done == pytest.approx(0.35)
+    for number in range(7):
+        spending.committed(commit(3600, attempt=f"c{number}"))
+    assert spending.usd == pytest.approx(0.35)
     assert spending.reached() == ""
 
     spending.looked([sign("job", 0, 3600), sign("other", 0, 3600)], "job")
-    assert spending.usd_running == pytest.approx(0.05)
-    assert spending.reached() == ("--max-cost 0.399 is reached: machines cost 0.40 USD so far")
+    assert spending.usd == pytest.approx(0.40)
+    assert spending.reached() == "--max-cost 0.399 is reached: machines cost 0.40 USD so far"
 
+
+def test_what_was_lost_has_cost_something():
+    """An attempt that runs no more and is not committed; one that is committed counts once."""
+    spending = Spending(PRICES, max_usd=1, max_hours=None, clock=Clock())
+
+    spending.looked([sign("job", 0, 3600)], "job")
     spending.looked([], "job")
-    assert spending.reached() == ""
+    assert (spending.usd_lost, spending.usd) == (pytest.approx(0.05), pytest.approx(0.05))
+
+    spending.looked([sign("job", 3600, 7200, attempt="c")], "job")
+    spending.committed(commit(3600, attempt="c"))
+    spending.looked([sign("job", 3600, 7210, attempt="c")], "job")  # its sign is late
+    spending.looked([], "job")
+    assert spending.usd == pytest.approx(0.10)
 
 
 def test_hours_count_from_when_it_is_coordinated():
@@ -76,14 +88,15 @@ def test_hours_count_from_when_it_is_coordinated():
 
 
 def test_a_limit_of_cost_cannot_be_judged_without_prices():
-    """Then the job stops, rather than go on for ever."""
+    """While a worker is there of which none is known, the job stops, rather than go on for ever."""
     spending = Spending(PRICES, max_usd=9.0, max_hours=None, clock=Clock())
 
-    spending.committed(commit(1, machine=""))
-
+    spending.looked([sign("job", 0, 1), sign("job", 0, 1, machine="")], "job")
     assert "no price is known of a worker's machine (it does not say what it is)" in (
         spending.reached()
     )
+    spending.looked([sign("job", 0, 2)], "job")
+    assert spending.reached() == ""
     assert Spending(PRICES, max_usd=None, max_hours=9, clock=Clock()).reached() == ""
 
 
@@ -94,6 +107,7 @@ def test_a_receipt_adds_up():
             commit(3600, deliveries=3, read=100),
             commit(7200),
             commit(3600, machine="big", processes=4, read=7),
+            commit(3600, machine="big", processes=16),
         ],
         0.25,
         PRICES,
@@ -102,19 +116,20 @@ def test_a_receipt_adds_up():
 
     assert found == {
         "machines": {
-            "big": {"hours": 0.25, "usd": 0.2},
+            # Of a machine of 8 processors; where more run at once, their parts are smaller.
+            "big": {"hours": 0.1875, "usd": 0.15},
             "big spot": {"hours": 0.375, "usd": 0.15},
         },
-        "machine_hours": 0.625,
-        "machines_usd": 0.35,
+        "machine_hours": 0.5625,
+        "machines_usd": 0.3,
         "requests_usd": 0.25,
-        "usd": 0.6,
-        "interruptions": 2,
-        "retried_bytes": 200,
+        "usd": 0.55,
+        "interruptions": 1,
+        "retried_bytes": 100,
     }
     assert told_receipt(found) == (
-        "Cost about 0.60 USD: 0.62 machine-hours for 0.35, requests for 0.2500. 2 attempts were "
-        "interrupted (0.0 MB of input given out again)."
+        "Cost about 0.55 USD: 0.56 machine-hours for 0.30, requests for 0.2500. 1 interruption: "
+        "0.0 MB of input were given out again."
     )
 
 
@@ -246,7 +261,10 @@ def test_a_submitted_job_stops_at_its_limit_too(priced, tree, tmp_path):
     ):
         assert time.monotonic() < deadline, told[-2000:]
         time.sleep(0.2)
-    assert command("fetch", job).code == 1
+    waited = command("fetch", job, "--wait")
+    assert waited.code == 130
+    assert "--max-hours 1e-07 is reached" in waited.err
+    assert "--max-hours 1e-07 is reached" in command("status", job).out.decode()
     assert command("resume", job).rows == [
         list(pair) for pair in sorted(tree.truth.written.by_os.items())
     ]

@@ -21,6 +21,7 @@ from mr.aws.clients import client
 from mr.aws.stacks import find_stack
 from mr.cli.cluster import up
 from mr.engines.onemachine import start_worker
+from mr.fleet import MESSAGES_PER_PROCESS
 from mr.generate import generate
 from mr.prices import load_prices
 from mr.stores import open_store
@@ -91,17 +92,22 @@ def test_machines_are_spot_and_come_and_go(template):
     assert template["Parameters"]["OnDemandBase"]["Default"] == 0
     types = [template["Parameters"][f"InstanceType{n}"]["Default"] for n in range(1, 7)]
     assert len({load_prices().machine(name).processors for name in types}) == 1
-    assert resources["Sleep"]["Properties"]["AdjustmentType"] == "ExactCapacity"
+    # Nothing ends machines that work: those that are idle, or cannot work, leave by themselves.
+    policies = {
+        name: one["Properties"].get("AdjustmentType")
+        for name, one in resources.items()
+        if one["Type"] == "AWS::AutoScaling::ScalingPolicy"
+    }
+    assert policies == {"Grow": None, "Wake": "ChangeInCapacity"}
     tracking = resources["Grow"]["Properties"]["TargetTrackingConfiguration"]
     assert tracking["DisableScaleIn"] is True
 
 
 def test_more_machines_come_only_where_a_job_can_have_tasks_for_them(template):
     """A job keeps four tasks for each process in the queue: the backlog asked for is below that."""
-    from mr.stages import MESSAGES_PER_PROCESS
-
-    least = min(one.processors for one in load_prices().machines.values())
-    assert template["Parameters"]["Backlog"]["Default"] <= MESSAGES_PER_PROCESS * least
+    types = [template["Parameters"][f"InstanceType{n}"]["Default"] for n in range(1, 7)]
+    least = min(load_prices().machine(name).processors for name in types)
+    assert template["Parameters"]["Backlog"]["Default"] < MESSAGES_PER_PROCESS * least
 
 
 def test_the_queue_is_as_the_code_would_make_it(template):
@@ -128,7 +134,7 @@ def test_jobs_expire_and_what_is_published_does_not(template):
         "jobs/": {"Ref": "JobDays"}, "tombstones/": 30, "workers/": 2, "probes/": 2, None: None,
     }  # fmt: skip
     assert rules[-1]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
-    assert bucket["DeletionPolicy"] == "Retain"
+    assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 # What is made
@@ -151,7 +157,8 @@ def test_a_cluster_comes_up_changes_and_goes(cluster, tmp_path):
     stack = find_stack("mr-telemetry-one")
     wanted = {
         "MostMachines": "5", "OnDemandBase": "1", "InstanceType2": "m6i.2xlarge",
-        "InstanceType3": "", "InputBucket": "blocks-elsewhere", "InputPrefix": "telemetry/",
+        "InstanceType3": "", "Backlog": "16", "InputBucket": "blocks-elsewhere",
+        "InputPrefix": "telemetry/",
         "AlarmEmail": "a@example.org", "JobDays": "7", "LeastMachines": "0",
         "Python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }  # fmt: skip
@@ -177,8 +184,12 @@ def test_a_cluster_comes_up_changes_and_goes(cluster, tmp_path):
     assert f"s3://{bucket} stays, with 2 objects" in down.err
     assert find_stack("mr-telemetry-one") is None
     assert cluster("up", "one").code == 0
-    assert find_stack("mr-telemetry-one").parameters["WorkBucket"] == bucket
-    assert cluster("down", "one", "--purge").code == 0
+    again = find_stack("mr-telemetry-one").parameters
+    assert (again["WorkBucket"], again["BucketName"]) == (bucket, bucket)
+    _check_policy(bucket)
+    assert "keeps its rules" in cluster("up", "one", "--job-days", 3).err
+    assert cluster("down", "one").code == 0
+    assert cluster("down", "one", "--purge").code == 0  # there is nothing left but the bucket
     assert bucket not in [one["Name"] for one in client("s3").list_buckets()["Buckets"]]
 
 
@@ -188,6 +199,11 @@ def _check_bucket(bucket):
     assert set(blocked.values()) == {True}
     (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    _check_policy(bucket)
+
+
+def _check_policy(bucket):
+    s3 = client("s3")
     (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -214,7 +230,6 @@ def _check_machines(stack):
     }
     assert watched == {
         ("ApproximateNumberOfMessagesVisible", "mr-telemetry-one"),
-        ("ApproximateNumberOfMessagesNotVisible", "mr-telemetry-one"),
         ("ApproximateNumberOfMessagesVisible", "mr-telemetry-one-dead"),
     }
 
@@ -252,6 +267,7 @@ def test_the_state_of_a_cluster_is_shown(cluster):
     ("arguments", "said"),
     [
         (("up", "Two_"), "small letters"),
+        (("up", "a" * 23), "up to 22 small letters"),
         (("status", "nowhere"), "there is no cluster nowhere in this region"),
         (("down", "nowhere"), "there is no cluster nowhere in this region"),
         (("up", "bad", "--type", "c6i.xlarge", "--type", "c7g.xlarge"), "not of both"),
@@ -307,6 +323,10 @@ def test_the_boot_script_installs_the_package_and_its_service(tmp_path):
     assert f"ExecStart={home}/bin/mr-telemetry worker --idle-exit 15m\n" in unit
     assert f"ExecStopPost=+{home}/bin/leave\n" in unit
     assert "TimeoutStopSec=90\n" in unit
+    assert "OOMPolicy=continue\n" in unit
+    assert "OnFailure=mr-telemetry-failed.service\n" in unit
+    failed = (root / "etc/systemd/system/mr-telemetry-failed.service").read_text()
+    assert f"ExecStart={home}/bin/leave failed\n" in failed
     assert "EnvironmentFile=/etc/mr-telemetry.env\n" in unit
     leave = (home / "bin/leave").read_text()
     assert "--region eu-west-1" in leave
@@ -323,16 +343,22 @@ def test_the_boot_script_installs_the_package_and_its_service(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("result", "state", "notice", "leaves"),
+    ("how", "result", "state", "notice", "leaves"),
     [
-        ("success", "running", 404, True),
-        ("success", "running", 200, False),  # EC2 takes it away: another one is to come
-        ("success", "stopping", 404, False),
-        ("exit-code", "running", 404, False),
+        ("", "success", "running", 404, True),
+        ("", "success", "running", 200, False),  # EC2 takes it away: another one is to come
+        ("", "success", "stopping", 404, False),
+        ("", "exit-code", "running", 404, False),  # systemd starts it again
+        ("failed", "", "running", 404, True),
+        ("failed", "", "running", 200, False),
     ],
 )
-def test_an_idle_machine_leaves_for_good(tmp_path, result, state, notice, leaves):
-    """And no other: the group is to replace those that are taken away."""
+@pytest.mark.parametrize("is_least", [False, True])
+def test_an_idle_machine_leaves_for_good(tmp_path, how, result, state, notice, leaves, is_least):
+    """And no other: the group is to replace those that are taken away.
+
+    Where the group is as small as may be, AWS refuses, and the worker begins again.
+    """
     text = (ROOT / "bin/worker-boot").read_text()
     body = re.search(r'cat > "\$home/bin/leave" <<END\n(.*?)\nEND\n', text, re.DOTALL)[1]
     shell = subprocess.run(
@@ -341,8 +367,12 @@ def test_an_idle_machine_leaves_for_good(tmp_path, result, state, notice, leaves
     leave = tmp_path / "leave"
     leave.write_text(shell.stdout)
     told = tmp_path / "told"
-    _script(tmp_path / "systemctl", f'[ "$1" = is-system-running ] && echo {state} || echo "$*"')
-    _script(tmp_path / "aws", f'echo "$*" >> {told}')
+    begun = tmp_path / "begun"
+    _script(
+        tmp_path / "systemctl",
+        f'[ "$1" = is-system-running ] && echo {state} || echo "$*" >> {begun}',
+    )
+    _script(tmp_path / "aws", f'echo "$*" >> {told}\nexit {int(is_least)}')
     _script(
         tmp_path / "curl",
         f'case "$*" in *instance-action*) [ {notice} = 200 ];; *instance-id*) echo i-0123;; '
@@ -353,7 +383,7 @@ def test_an_idle_machine_leaves_for_good(tmp_path, result, state, notice, leaves
         "SERVICE_RESULT": result, "EXIT_STATUS": "0",
     }  # fmt: skip
 
-    subprocess.run(["bash", leave], env=environment, check=True)
+    subprocess.run(["bash", leave, *how.split()], env=environment, check=True)
 
     assert told.exists() is leaves
     if leaves:
@@ -361,6 +391,9 @@ def test_an_idle_machine_leaves_for_good(tmp_path, result, state, notice, leaves
             "autoscaling terminate-instance-in-auto-scaling-group --region eu-west-1 "
             "--instance-id i-0123 --should-decrement-desired-capacity\n"
         )
+    assert begun.exists() is (leaves and is_least)
+    if begun.exists():
+        assert "start --no-block mr-telemetry-worker" in begun.read_text()
 
 
 def _script(path, text):
@@ -530,3 +563,44 @@ def test_the_boot_script_is_clean():
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_strangers_bucket_of_our_name_is_not_taken(monkeypatch):
+    """Anyone may take a name that can be guessed: the owner must be this account."""
+    import boto3
+    from botocore.stub import Stubber
+
+    from mr.aws import stacks
+    from mr.errors import UsageError
+
+    s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="a",
+                      aws_secret_access_key="b")  # fmt: skip
+    monkeypatch.setattr(stacks, "client", lambda service: s3)
+    with Stubber(s3) as stub:
+        asked = {"Bucket": "theirs", "ExpectedBucketOwner": "123456789012"}
+        stub.add_client_error("head_bucket", "403", http_status_code=403, expected_params=asked)
+
+        with pytest.raises(UsageError, match="the bucket theirs cannot be looked at"):
+            stacks.has_bucket("theirs", "123456789012")
+
+
+def test_a_machine_that_cannot_start_leaves(template, tmp_path):
+    """Its user data, run with stand-ins: without the boot script it takes itself out."""
+    text = template["Resources"]["Template"]["Properties"]["LaunchTemplateData"]["UserData"]
+    body, _ = text["Fn::Base64"]["Fn::Sub"]
+    for name in re.findall(r"\$\{([\w:]+)\}", body):
+        body = body.replace("${" + name + "}", "x")
+    body = body.replace("/etc/", f"{tmp_path}/").replace("/var/lib/cloud/data", str(tmp_path))
+    (tmp_path / "instance-id").write_text("i-0123")
+    told = tmp_path / "told"
+    _script(tmp_path / "aws", f'[ "$1" = autoscaling ] && echo "$*" >> {told}')
+    _script(tmp_path / "user-data", body.removeprefix("#!/bin/bash\n"))
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    done = subprocess.run([tmp_path / "user-data"], env=environment, capture_output=True)
+
+    assert done.returncode != 0
+    assert told.read_text() == (
+        "autoscaling terminate-instance-in-auto-scaling-group --region x --instance-id i-0123 "
+        "--should-decrement-desired-capacity\n"
+    )

@@ -7,8 +7,9 @@ only to who asks.
 import json
 import os
 import threading
+import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException, InvalidURL
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ ACTIONS = ("terminate", "stop", "hibernate")
 TIMEOUT_S = 1.0
 #: Looks without any answer, from the first on, after which this is no machine of EC2's.
 LOOKS = 2
+#: How often it is asked what machine this is.
+NAME_LOOKS = 4
 
 _TOKEN_TTL_S = 6 * 3600
 _MOST_BYTES = 64 * 1024
@@ -71,6 +74,15 @@ def machine_name() -> str:
         return f"{kind} spot" if metadata.read("instance-life-cycle") == "spot" else kind
     except (OSError, HTTPException, InvalidURL, ValueError):
         return ""
+
+
+def machine_names(*, every_s: float = 10.0) -> Iterator[str]:
+    """What machine this is, once it is known; asked a few times, for the answer may be late."""
+    for _ in range(NAME_LOOKS):
+        if name := machine_name():
+            yield name
+            return
+        time.sleep(every_s)
 
 
 class _Metadata:

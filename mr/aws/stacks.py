@@ -1,5 +1,6 @@
 """Stacks of CloudFormation, and what must be known of an account to make one."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,8 +87,10 @@ def make_stack(
     if known is not None and known.status == _DEAD:
         remove_stack(name, sleep=sleep)
         known = None
+    token = secrets.token_hex(16)
     asked = {
         "StackName": name,
+        "ClientRequestToken": token,
         "TemplateBody": template,
         "Parameters": [
             {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
@@ -102,21 +105,23 @@ def make_stack(
             else:
                 cloudformation.update_stack(**asked)
         except FAILURES as error:
-            if _UNCHANGED not in str(error):
+            if _UNCHANGED not in str(error) or known is None:
                 raise
+            return known
     made = _settled(name, sleep)
     if made is None or made.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        raise JobFailed(f"the stack {name} was not made: {_first_failure(name, made)}.")
+        raise JobFailed(f"the stack {name} was not made: {_first_failure(name, made, token)}.")
     return made
 
 
 def remove_stack(name: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
     """Remove the stack, and wait until it is gone. Raises JobFailed."""
+    token = secrets.token_hex(16)
     with _explained(f"the stack {name} cannot be removed"):
-        client("cloudformation").delete_stack(StackName=name)
+        client("cloudformation").delete_stack(StackName=name, ClientRequestToken=token)
     left = _settled(name, sleep)
     if left is not None and left.status != "DELETE_COMPLETE":
-        raise JobFailed(f"the stack {name} was not removed: {_first_failure(name, left)}.")
+        raise JobFailed(f"the stack {name} was not removed: {_first_failure(name, left, token)}.")
 
 
 def _settled(name: str, sleep: Callable[[float], None]) -> Stack | None:
@@ -125,14 +130,18 @@ def _settled(name: str, sleep: Callable[[float], None]) -> Stack | None:
     return stack
 
 
-def _first_failure(name: str, stack: Stack | None) -> str:
-    """The earliest thing that failed: what came later only followed from it."""
+def _first_failure(name: str, stack: Stack | None, token: str) -> str:
+    """The earliest thing that failed of what was asked for with the token.
+
+    What came later only followed from it; what came before was another time.
+    """
     if stack is None:
         return "AWS has removed it again"
     with _explained(f"the events of the stack {name} cannot be read"):
         pages = client("cloudformation").get_paginator("describe_stack_events")
         events = [one for page in pages.paginate(StackName=name) for one in page["StackEvents"]]
-    for event in reversed(events):  # the newest come first
+    ours = [one for one in events if one.get("ClientRequestToken") == token]
+    for event in reversed(ours or events):  # the newest come first
         reason = event.get("ResourceStatusReason", "")
         if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
             return f"{event['LogicalResourceId']}: {reason.rstrip('.') or 'no reason is given'}"
@@ -183,11 +192,15 @@ def network_of(subnets: Sequence[str]) -> tuple[str, list[str]]:
 # Buckets and machines
 
 
-def has_bucket(name: str) -> bool:
-    """Whether a bucket is there, and ours to use. Raises UsageError for somebody else's."""
+def has_bucket(name: str, account: str | None = None) -> bool:
+    """Whether a bucket is there; with an account, one of its own.
+
+    Raises UsageError for one that is somebody else's: anyone may take a name that can be guessed.
+    """
+    owner = {"ExpectedBucketOwner": account} if account else {}
     with _explained(f"the bucket {name} cannot be looked at"):
         try:
-            client("s3").head_bucket(Bucket=name)
+            client("s3").head_bucket(Bucket=name, **owner)
         except FAILURES as error:
             if code_of(error) in ("404", "NoSuchBucket"):
                 return False
@@ -235,6 +248,19 @@ def _spot_ones(ids: Sequence[str]) -> set[str]:
         for one in reservation["Instances"]
         if one.get("InstanceLifecycle") == "spot"
     }
+
+
+def keep_where_they_are(name: str) -> None:
+    """Let an Auto Scaling group not move machines between zones: it would end those that work."""
+    with _explained(f"{name} cannot be told to leave its machines where they are"):
+        client("autoscaling").suspend_processes(
+            AutoScalingGroupName=name, ScalingProcesses=["AZRebalance"]
+        )
+
+
+def region_in_force() -> str:
+    """The region of the AWS settings."""
+    return client("ec2").meta.region_name
 
 
 def set_machines(name: str, number: int) -> None:

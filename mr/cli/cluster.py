@@ -54,6 +54,12 @@ def up(name: str, start: int | None, **options) -> None:
     options["input"] = options["input"] or ""
     cluster = bring_up(Wanted(name, **options), start=start or 0)
     click.echo(shell_exports(cluster.settings), nl=False)
+    if cluster.note:
+        click.echo(
+            f"mr-telemetry: {cluster.note.rstrip('.')}; so AWS may move machines between zones, "
+            "which ends some that work.",
+            err=True,
+        )
     click.echo(
         f"The cluster {name} is there. The lines above let this shell use it; machines come with "
         f"the first tasks. `mr-telemetry cluster status {name}` shows it.",

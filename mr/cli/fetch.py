@@ -90,9 +90,13 @@ class _Watch:
 
     def look(self) -> None:
         """Look at a job that has not ended."""
+        from mr.errors import LimitReached
         from mr.heartbeat import is_alive
+        from mr.jobs import why_stopped
 
         # What `mr.jobs.job_status` tells, without its count of all commits.
+        if reason := why_stopped(self._store, self._job):
+            raise LimitReached(f"job {self._job}: {reason}")
         if self._told or is_alive(self._store, self._job):
             self._since = None
             return

@@ -87,7 +87,7 @@ def _refreshed(table: "PriceTable", kind: str) -> "PriceTable":
     import datetime
     from dataclasses import replace
 
-    from mr.aws.stacks import spot_prices
+    from mr.aws.stacks import region_in_force, spot_prices
     from mr.errors import UsageError
 
     now = spot_prices([kind])
@@ -95,7 +95,12 @@ def _refreshed(table: "PriceTable", kind: str) -> "PriceTable":
         raise UsageError(f"--refresh: EC2 has no spot price of {kind} in this region.")
     machine = replace(table.machine(kind), spot_usd=round(now[kind], 4))
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return replace(table, as_of=f"{today}, by EC2", machines={**table.machines, kind: machine})
+    return replace(
+        table,
+        region=region_in_force(),
+        as_of=f"{today}, by EC2",
+        machines={**table.machines, kind: machine},
+    )
 
 
 def _as_json(found: "Forecast", fleet: "Fleet", table: "PriceTable") -> str:
@@ -180,7 +185,8 @@ def _told_fleet(found: "Forecast", fleet: "Fleet", table: "PriceTable") -> list[
     if fleet.machine is not None:
         lines.append(
             f"          a machine works after {assumed.start_s[0]:.0f} to {assumed.start_s[1]:.0f} "
-            f"s, and costs {fleet.usd_an_hour:g} USD an hour (prices of {table.as_of}, "
+            f"s, idles at the end for up to {assumed.idle_s[1]:.0f} s, and "
+            f"costs {fleet.usd_an_hour:g} USD an hour (prices of {table.as_of}, "
             f"{table.region})"
         )
     return lines

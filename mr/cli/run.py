@@ -45,6 +45,7 @@ def command(
     asked = read_request(analysis, output, format_, report, options)
     check_profile(asked.request.profile, Path.cwd())
     engine = choose_engine(asked.settings, runner, others, quiet=quiet)
+    engine.check(asked.request)
     if options["max_cost"] is not None and engine.name != "cluster":
         raise UsageError("--max-cost: only a cluster's machines have a price; --max-hours?")
     if options["max_hours"] is not None and engine.name == "mrjob":

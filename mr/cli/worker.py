@@ -23,7 +23,7 @@ def command(processes: str | None, idle_exit: str | None, **options) -> None:
     import threading
     from pathlib import Path
 
-    from mr.aws.spot import machine_name, watch_spot
+    from mr.aws.spot import machine_names, watch_spot
     from mr.config import load_settings, parse_count, parse_duration, parse_named
     from mr.engines.choice import open_cluster_queue
     from mr.engines.serving import Service, serve
@@ -38,13 +38,13 @@ def command(processes: str | None, idle_exit: str | None, **options) -> None:
     queue = open_cluster_queue(settings, store)
     machine: list[str] = []
     # Where nothing answers it takes seconds to find that out.
-    threading.Thread(target=lambda: machine.append(machine_name()), daemon=True).start()
+    threading.Thread(target=lambda: machine.extend(machine_names()), daemon=True).start()
     service = Service(
         processes=settings.workers,
         idle_exit_s=idle_exit and parse_named("--idle-exit", parse_duration, idle_exit),
         lease_s=settings.lease,
         scratch=Path(scratch_root(store, settings.scratch)),
-        machine=lambda: machine[0] if machine else "",
+        machine=lambda: machine[-1] if machine else "",
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,6 +12,7 @@ from mr.directory import DirectoryStore
 from mr.ends import End
 from mr.engines.local import LocalObserver, run_here
 from mr.errors import UsageError
+from mr.launch import Request, publishes
 from mr.queues import open_queue
 from mr.scratch import scratch_root
 from mr.spec import JobSpec
@@ -36,6 +37,8 @@ class Engine:
     run: Run
     #: Whether it tells itself how a job goes.
     tells: bool = False
+    #: Raises UsageError for a request that it could not carry out, before it is planned.
+    check: Callable[[Request], None] = lambda request: None
 
 
 def choose_engine(
@@ -63,10 +66,10 @@ def choose_engine(
             )
         scratch = scratch_root(store, settings.scratch)
         if name == "mrjob":
-            run = _mrjob(store, settings.workers, scratch, runner or "inline", options, quiet)
-        else:
-            run = partial(_run_here, store, settings.workers, scratch)
-        return Engine(name, store, scratch, settings, run, tells=name == "mrjob")
+            run, check = _mrjob(store, settings.workers, scratch, runner, options, quiet)
+            return Engine(name, store, scratch, settings, run, tells=True, check=check)
+        run = partial(_run_here, store, settings.workers, scratch)
+        return Engine(name, store, scratch, settings, run)
     from mr.engines.cluster import fleet_size
 
     queue = open_cluster_queue(settings, store)
@@ -102,8 +105,13 @@ def _run_here(
 
 
 def _mrjob(
-    store: Store, workers: int, scratch: Path, name: str, options: Sequence[str], quiet: bool
-) -> Run:
+    store: Store,
+    workers: int,
+    scratch: Path,
+    name: str | None,
+    options: Sequence[str],
+    quiet: bool,
+) -> tuple[Run, Callable[[Request], None]]:
     try:
         from mr.engines.mrjob.engine import Runner, check_output, run_by_mrjob
     except ImportError as error:
@@ -111,8 +119,12 @@ def _mrjob(
         raise UsageError(
             f"--engine mrjob needs mrjob{old}: pip install 'mr-telemetry[mrjob]' ({error})."
         ) from None
-    runner = Runner(name, tuple(options))
+    runner = Runner(name or "inline", tuple(options))
     runner.check()
+
+    def check(request: Request) -> None:
+        if publishes(request.analysis):
+            check_output(request.output or store.url, runner)
 
     def run(spec: JobSpec, observer: LocalObserver) -> tuple[End, dict[str, Any]]:
         check_output(spec.output, runner)
@@ -120,7 +132,7 @@ def _mrjob(
             store, runner, spec, observer, workers=workers, scratch=scratch, quiet=quiet
         )
 
-    return run
+    return run, check
 
 
 def _run_on_cluster(

@@ -47,13 +47,16 @@ def coordinate(
         conduct.spending = Spending(
             load_prices(), max_usd=spec.max_usd, max_hours=spec.max_hours, clock=conduct.clock
         )
+    conduct.store.delete(layout.stopped_name(spec.job))
     resumes = f"`mr-telemetry resume {spec.job}`"
     try:
         return _patiently(lambda: _to_its_end(conduct, spec, start), conduct, patience_s, sleep)
     except KeyboardInterrupt:
         raise JobInterrupted(f"stopped; what is done is kept: {resumes} goes on.") from None
     except LimitReached as error:
-        raise LimitReached(f"{error}. What is done is kept: {resumes} goes on.") from None
+        reason = f"{error}. What is done is kept: {resumes} goes on."
+        conduct.store.write(layout.stopped_name(spec.job), reason.encode())
+        raise LimitReached(reason) from None
     except RetryElsewhere as error:
         raise JobFailed(
             f"{str(error).rstrip('.')}. What is done is kept: {resumes} goes on once that is put "
