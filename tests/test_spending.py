@@ -14,11 +14,19 @@ from servers import ministack  # noqa: F401 - a fixture
 from mr.aws.spot import machine_name
 from mr.commits import Commit
 from mr.compatibility import Platform
+from mr.config import load_settings
+from mr.directory import DirectoryStore
+from mr.engines.cluster import Unheard
 from mr.engines.onemachine import local_cluster
+from mr.errors import LimitReached
 from mr.fleet import Running, Sign
+from mr.launch import Request, prepare_job
+from mr.loading import load_analysis
 from mr.prices import Machine, PriceTable, load_prices
 from mr.spending import Spending, receipt, told_receipt
+from mr.stages import IDLE_LOOKS, Conduct, run_stage
 from mr.tally import Tally
+from mr.taskqueue import MemoryQueue
 
 PRICES = PriceTable("here", "today", {"big": Machine(8, 16, 0.8, 0.4)})
 
@@ -268,3 +276,27 @@ def test_a_submitted_job_stops_at_its_limit_too(priced, tree, tmp_path):
     assert command("resume", job).rows == [
         list(pair) for pair in sorted(tree.truth.written.by_os.items())
     ]
+
+
+def test_a_job_at_its_limit_does_not_wait_for_nobody(tmp_path, tree):
+    """Messages that no worker takes are left in the queue, once it was looked a few times."""
+    store, clock = DirectoryStore(tmp_path / "store"), Clock()
+    request = Request(load_analysis("os_distribution"), "os_distribution", [str(tree.path)])
+    spec, _ = prepare_job(request, load_settings({"split_size": "20KB"}), store)
+    looks = []
+
+    def fleet():
+        looks.append(clock.now)
+        clock.now += 3600.0  # the first look is before anything is sent
+        return []
+
+    tasks = MemoryQueue()
+    spending = Spending(PRICES, max_usd=None, max_hours=1.5, clock=clock)
+    conduct = Conduct(store, tasks, MemoryQueue(), Unheard(), window=3, fleet=fleet, poll_s=0.01,
+                      rescan_s=0.0, clock=clock, spending=spending)  # fmt: skip
+
+    with pytest.raises(LimitReached, match=r"--max-hours 1\.5 is reached"):
+        run_stage(conduct, spec, "1-map")
+
+    assert tasks.waiting() == 3
+    assert len(looks) == 2 + IDLE_LOOKS
