@@ -109,6 +109,8 @@ class Conduct:
     #: Who works, by their signs; None where the workers are in this process.
     fleet: Callable[[], list[Sign]] | None = None
     clock: Callable[[], float] = time.monotonic
+    #: What the workers' signs tell the time by.
+    time_of_day: Callable[[], float] = now
     poll_s: float = POLL_S
     rescan_s: float = RESCAN_S
     ring_s: float = RING_S
@@ -403,7 +405,7 @@ class _Stage:
     def _send_late(self, since: Mapping[int, float]) -> None:
         """Send a task once more when it takes far longer than the rest: the first commit wins."""
         done_s = [commit.seconds for commit in self._commits.values()]
-        late = late_tasks(since, done_s, self._plan.tasks, now=now())
+        late = late_tasks(since, done_s, self._plan.tasks, now=self._conduct.time_of_day())
         late = [number for number in late if not self._sent[number].late]
         if late:
             self._send(late)
