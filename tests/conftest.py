@@ -54,6 +54,14 @@ class Answer:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+@pytest.fixture(autouse=True)
+def own_path() -> Iterator[None]:
+    """What a test's code makes importable is so for that test alone."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """A tree of 4 MB without damage."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mr.cli.options import (
+    LITERAL,
     SETTINGS,
     need_inputs,
     read_input_list,
@@ -137,7 +138,12 @@ def split_options(
 
     Raises click.NoSuchOption for options that cannot be mrjob's, for no runner of its was named.
     """
-    options = [word for word in (analysis, *words) if word.startswith("-") and word != "-"]
+    literal = click.get_current_context().meta.get(LITERAL, ())
+    options = [
+        word
+        for word in (analysis, *words)
+        if word.startswith("-") and word != "-" and word not in literal
+    ]
     if not options:
         return tuple(words), []
     if runner is None or options[0] == analysis:

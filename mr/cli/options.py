@@ -26,6 +26,10 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+#: Where a command's context has the words after "--", which are no options.
+LITERAL = "mr.literal"
+
+
 class ProfiledCommand(click.Command):
     """A command whose `--profile` may stand alone: the word after it is its value only if it fits.
 
@@ -36,6 +40,7 @@ class ProfiledCommand(click.Command):
         """Give a lone `--profile` its value."""
         (option,) = (one for one in self.params if one.name == "profile")
         words = [*args, ""]
+        ctx.meta[LITERAL] = args[args.index("--") + 1 :] if "--" in args else []
         for place, word in enumerate(args):
             if word == "--":
                 break
