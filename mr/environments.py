@@ -31,6 +31,8 @@ _COMPLETE = "complete"
 LINES_SHOWN = 12
 #: Folders of these names hold installed packages.
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
+#: The folder in setuptools that it puts on the path when it is imported.
+_VENDOR = "_vendor"
 
 #: What pip says when the fault is the machine's or the network's.
 _SURROUNDINGS = (
@@ -113,10 +115,14 @@ def _hash(wanted: Sequence[str]) -> str:
 
 
 def _installed_folders() -> list[str]:
-    """Where this process has its installed packages."""
+    """Where this process has its installed packages, but for what setuptools adds for itself."""
     folders = (os.path.abspath(entry) for entry in sys.path)
-    found = (one for one in folders if not _INSTALLED.isdisjoint(Path(one).parts))
-    return list(dict.fromkeys(found))
+    parts = {one: Path(one).parts for one in folders}
+    return [
+        one
+        for one, names in parts.items()
+        if not _INSTALLED.isdisjoint(names) and _VENDOR not in names
+    ]
 
 
 def _our_folder() -> str:
