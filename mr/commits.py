@@ -2,13 +2,14 @@
 
 import sys
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from mr import layout
+from mr.concurrency import interleave
 from mr.errors import ObjectExists
 from mr.runs import Mark, PackedSpans, Span
 from mr.state import read_state
@@ -149,6 +150,20 @@ def committed_tasks(store: Store, job: str, stage: str = "") -> set[str]:
     """The ids of the tasks that are done."""
     prefix = layout.commits_prefix(job)
     return {entry.name[len(prefix) :] for entry in store.list(layout.commits_prefix(job, stage))}
+
+
+def committed_among(store: Store, job: str, stage: str, numbers: Iterable[int]) -> set[str]:
+    """The ids of those that are done of these tasks, and perhaps of others of the stage.
+
+    Takes a request for each thousand that any of them is in, however large the stage is.
+    """
+    if not store.is_remote:
+        return committed_tasks(store, job, stage)
+    thousands = sorted({number // layout.COMMITS_LISTED for number in numbers})
+    prefixes = [layout.commits_prefix(job, stage, thousand) for thousand in thousands]
+    threads = max(1, min(READERS, len(prefixes)))
+    start = len(layout.commits_prefix(job))
+    return {entry.name[start:] for entry in interleave(store.list, prefixes, threads)}
 
 
 def is_over(store: Store, job: str, *, publishes: bool = False) -> bool:

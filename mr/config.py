@@ -31,8 +31,6 @@ ENGINES = ("local", "cluster", "mrjob")
 #: Bounds of a lease: SQS counts whole seconds, and lends for 12 hours at most.
 LEAST_LEASE_S, MOST_LEASE_S = 3, 12 * 3600
 
-#: A split's greatest size in compressed bytes: what the pipeline called one block.
-DEFAULT_SPLIT_BYTES = 500_000_000
 #: What a map task may hold in memory before it spills.
 DEFAULT_BUFFER_BYTES = 128_000_000
 
@@ -144,7 +142,8 @@ class Settings:
     workers: int = 0
     #: 0: as many as workers.
     reducers: int = 0
-    split_size: int = DEFAULT_SPLIT_BYTES
+    #: 0: by the input.
+    split_size: int = 0
     buffer_size: int = DEFAULT_BUFFER_BYTES
     #: Failures that make a task failed.
     max_failures: int = 5

@@ -13,7 +13,7 @@ from mr.layout import plan_name, stage_id
 from mr.plans import Plan, open_plan
 from mr.prices import Machine, PriceTable
 from mr.spec import JobSpec, line_blocks
-from mr.splits import fitting_reducers
+from mr.splits import fitting_reducers, fitting_size
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Fleet:
             settings = replace(settings, workers=workers)
         if "reducers" in settings.given:
             return settings
-        return replace(settings, reducers=fitting_reducers(input_bytes, settings.workers))
+        split_bytes = fitting_size(input_bytes, settings.workers, settings.split_size)
+        reducers = fitting_reducers(input_bytes, settings.workers, split_bytes)
+        return replace(settings, reducers=reducers)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ from mr.stages import Conduct, Ended, first_bad, run_stage, stop_early
 from mr.store import Store
 from mr.tally import Tally, add_counts
 
+#: Runs of map output that are held at a time while reduces are planned.
+RUNS_AT_A_TIME = 250_000
+
 # Planning
 
 
@@ -143,15 +146,17 @@ def _reduce_lines(conduct: Conduct, spec: JobSpec, maps: str) -> Iterator[Planne
     something to publish that no map has told of.
     """
     every = spec.output and maps == layout.stage_id(len(spec.steps), "map")
-    commits = sorted(conduct.commits[maps].items())
-    for partition in range(spec.reducers):
-        runs = [
-            RunRef(commit.task, commit.attempt, span.offset, span.length)
-            for _, commit in commits
-            if (span := commit.spans[partition]).length
-        ]
-        if runs or partition == 0 or every:
-            yield runs_line(partition, runs)
+    commits = [commit for _, commit in sorted(conduct.commits[maps].items())]
+    # Some partitions at a time: each look at a commit costs, and so does each run that is held.
+    step = max(1, RUNS_AT_A_TIME // max(1, len(commits)))
+    for first in range(0, spec.reducers, step):
+        found: list[list[RunRef]] = [[] for _ in range(first, min(first + step, spec.reducers))]
+        for commit in commits:
+            for partition, offset, length in commit.spans.filled(first, first + step):
+                found[partition - first].append(RunRef(commit.task, commit.attempt, offset, length))
+        for partition, runs in enumerate(found, first):
+            if runs or partition == 0 or every:
+                yield runs_line(partition, runs)
 
 
 def _part_lines(conduct: Conduct, stage: str) -> Iterator[Planned]:

@@ -1,4 +1,4 @@
-"""Which tasks are late, so that a second attempt beside the first may pay (pure)."""
+"""Which tasks are late, and how long tasks may wait: when a second message may pay (pure)."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -23,3 +23,14 @@ def late_tasks(
         return []
     limit = max(LATE_LEAST_S, LATE_FACTOR * median(done_s))
     return sorted(number for number, began in since.items() if now - began > limit)
+
+
+def usual_wait(
+    since: Mapping[int, float], done_s: Sequence[float], ahead: int, *, now: float
+) -> float:
+    """Seconds that a task waits for a process that has so many before it; the rest as above.
+
+    While none is done, those that run tell how long one takes at least.
+    """
+    each_s = median(done_s) if done_s else max((now - began for began in since.values()), default=0)
+    return ahead * each_s

@@ -136,9 +136,10 @@ def plan_listing(
         target = Aside(target, aside)
     prepared = prepare_analysis(request.analysis, request.parameters, offered, target)
     blocks = offered.chosen
+    split_bytes = fitting_size(blocks.bytes, settings.workers, settings.split_size)
     reducers = settings.reducers
     if store.is_remote and "reducers" not in settings.given:
-        reducers = fitting_reducers(blocks.bytes, settings.workers)
+        reducers = fitting_reducers(blocks.bytes, settings.workers, split_bytes)
     spec = JobSpec(
         version=specs.VERSION,
         job=job,
@@ -151,7 +152,7 @@ def plan_listing(
         stores=blocks.stores,
         steps=describe_steps(found),
         reducers=reducers,
-        split_bytes=fitting_size(blocks.bytes, settings.workers, settings.split_size),
+        split_bytes=split_bytes,
         buffer_bytes=settings.buffer_size,
         sample=request.sample,
         max_bad_records=most_bad,

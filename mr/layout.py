@@ -40,6 +40,9 @@ COORDINATE = "0-coordinate"
 #: A stage has no more tasks than this, so that their ids are of one length.
 MOST_TASKS = 10**7
 
+#: Tasks whose ids begin alike; one request to S3 lists as many names.
+COMMITS_LISTED = 1000
+
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 
 
@@ -131,9 +134,10 @@ def commit_name(job: str, task: str) -> str:
     return f"{commits_prefix(job)}{checked_id(task)}"
 
 
-def commits_prefix(job: str, stage: str = "") -> str:
-    """The prefix of all commits of a job, or of one stage of it."""
-    return f"{job_prefix(job)}commits/" + (f"{checked_id(stage)}-" if stage else "")
+def commits_prefix(job: str, stage: str = "", thousand: int | None = None) -> str:
+    """The prefix of all commits of a job, or of one stage of it, or of a thousand tasks of that."""
+    prefix = f"{job_prefix(job)}commits/" + (f"{checked_id(stage)}-" if stage else "")
+    return prefix if thousand is None else f"{prefix}{thousand:04d}"
 
 
 def failure_name(job: str, task: str, attempt: str) -> str:

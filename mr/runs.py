@@ -78,6 +78,13 @@ class PackedSpans(Sequence[Span]):
         number = range(len(self))[number]
         return Span(self._numbers[2 * number], self._numbers[2 * number + 1])
 
+    def filled(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """Those that are not empty from one place up to another: place, offset, length."""
+        numbers = self._numbers[2 * first : 2 * last]
+        for place, length in enumerate(numbers[1::2]):
+            if length:
+                yield first + place, numbers[2 * place], length
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:

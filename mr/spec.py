@@ -1,7 +1,7 @@
 """What a job is, as written once at its start: nothing in it changes later."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -133,8 +133,7 @@ def line_blocks(line: dict[str, Any], spec: JobSpec) -> list[Block]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class RunRef:
+class RunRef(NamedTuple):
     """A run that a later task reads: whose output, and where in it."""
 
     task: str
@@ -145,8 +144,7 @@ class RunRef:
 
 def runs_line(partition: int, runs: list[RunRef]) -> Planned:
     """What a task reads of an earlier stage as a plan's line: its manifest."""
-    refs = [(run.task, run.attempt, run.offset, run.length) for run in runs]
-    return {"partition": partition, "runs": refs}, sum(run.length for run in runs)
+    return {"partition": partition, "runs": runs}, sum([run.length for run in runs])
 
 
 def line_runs(line: dict[str, Any]) -> tuple[int, list[RunRef]]:

@@ -8,7 +8,7 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,6 +18,7 @@ from mr.clock import now
 from mr.commits import (
     Commit,
     Failure,
+    committed_among,
     committed_tasks,
     held,
     is_hopeless,
@@ -36,7 +37,7 @@ from mr.errors import (
     TooManyBadRecords,
 )
 from mr.fleet import MESSAGES_PER_PROCESS, Running, Sign, capacity
-from mr.lateness import late_tasks
+from mr.lateness import late_tasks, usual_wait
 from mr.plans import Plan, open_plan
 from mr.spec import JobSpec
 from mr.spending import Spending
@@ -50,7 +51,8 @@ RESCAN_S = 30.0
 #: How long one look for news takes at most.
 POLL_S = 0.5
 #: A task that is sent, not committed, and run by nobody for so long is sent again; then after
-#: twice as long, and so on. Longer than a lease (5 minutes), after which it comes back by itself.
+#: twice as long, and so on. Longer than a lease (5 minutes), after which it comes back by itself;
+#: and where tasks are long, as long as they usually wait.
 RING_S = 600.0
 #: While so many messages wait in the queue as seem lost they are taken for those that wait; but
 #: not for ever, since they may be other jobs': only until a task was to be sent so often.
@@ -173,6 +175,7 @@ class _Stage:
         self._window = conduct.window
         self._is_first = name == layout.stage_id(1, "map")
         self._tally = Tally()
+        self._has_looked = False
         #: How many failures of each task we have looked at.
         self._failed: dict[str, int] = {}
         #: Whether the job is at a limit, and how often since then nobody was seen working for it.
@@ -261,7 +264,12 @@ class _Stage:
         conduct, job = self._conduct, self._spec.job
         if is_over(conduct.store, job, publishes=publishes(self._name)):
             raise Ended
-        self._take(sorted(committed_tasks(conduct.store, job, self._name)))
+        if self._has_looked:  # of what we have not sent we hear when we do
+            found = committed_among(conduct.store, job, self._name, self._sent)
+        else:
+            found = committed_tasks(conduct.store, job, self._name)
+        self._has_looked = True
+        self._take(sorted(found))
         self._look_at_failures()
 
     def _look_at_failures(self) -> None:
@@ -374,12 +382,15 @@ class _Stage:
             # Messages that nobody takes must not hold the job up for ever.
             self._seen_idle = 0 if running else self._seen_idle + 1
             return
-        self._ring_again(since)
-        self._send_late(since)
+        done_s = [commit.seconds for commit in self._commits.values()]
+        self._ring_again(since, done_s)
+        self._send_late(since, done_s)
 
-    def _ring_again(self, since: Mapping[int, float]) -> None:
+    def _ring_again(self, since: Mapping[int, float], done_s: Sequence[float]) -> None:
         """Send what was sent long ago and nobody runs: its message may be lost."""
         conduct = self._conduct
+        wait_s = usual_wait(since, done_s, MESSAGES_PER_PROCESS, now=conduct.time_of_day())
+        ring_s = max(conduct.ring_s, wait_s)
         at = conduct.clock()
         for number in since:
             # Also what an earlier coordinator has sent.
@@ -387,7 +398,7 @@ class _Stage:
         lost = [
             number
             for number, sent in self._sent.items()
-            if at - sent.last >= conduct.ring_s * 2 ** (sent.times - 1)
+            if at - sent.last >= ring_s * 2 ** (sent.times - 1)
         ]
         # They may only be waiting for a free worker.
         patient = [number for number in lost if self._sent[number].times < RING_ANYWAY]
@@ -402,9 +413,8 @@ class _Stage:
             self._sent[number].last = at
             self._sent[number].times += 1
 
-    def _send_late(self, since: Mapping[int, float]) -> None:
+    def _send_late(self, since: Mapping[int, float], done_s: Sequence[float]) -> None:
         """Send a task once more when it takes far longer than the rest: the first commit wins."""
-        done_s = [commit.seconds for commit in self._commits.values()]
         late = late_tasks(since, done_s, self._plan.tasks, now=self._conduct.time_of_day())
         late = [number for number in late if not self._sent[number].late]
         if late:

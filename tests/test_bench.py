@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mr
+from bench.pages import block_of, replaced
 
 ROOT = Path(mr.__file__).parent.parent
 
@@ -104,7 +105,7 @@ def test_results_show_what_was_asked_and_what_was_missed(speed, tmp_path):
     results.save(tmp_path / "measured.json", measured)
     page = tables.page(results.load(tmp_path / "measured.json"))
 
-    block = results.between(page)
+    block = block_of(page, *results.MARKS)
     assert "of the speed of `xz -dc` | 0.70 | 0.69 | **missed** |" in block
     assert "of the speed of `xz -dc` | 0.50 | 0.66 | met |" in block
     assert "| 1,000 | 1,234 | met |" in block
@@ -159,21 +160,23 @@ def test_works_that_a_run_leaves_out_stay(speed):
 def test_the_readme_quotes_the_results(speed):
     """Its table is that of the results."""
     results = speed("results")
-    found = results.between((ROOT / "bench/results.md").read_text())
+    found = block_of((ROOT / "bench/results.md").read_text(), *results.MARKS)
 
     assert "| what | asked | found |" in found
-    assert results.between((ROOT / "README.md").read_text()) == found
+    assert block_of((ROOT / "README.md").read_text(), *results.MARKS) == found
 
 
-def test_the_block_of_a_file_is_replaced(speed):
-    """What stands around it stays."""
-    results = speed("results")
-    text = f"before\n\n{results.BEGIN}\nold\n{results.END}\n\nafter\n"
+def test_the_block_of_a_file_is_replaced():
+    """What stands around it stays; a file without a place for it is refused."""
+    text = "before\n\n<!-- a -->\nold\n<!-- b -->\n\nafter\n"
 
-    new = results.replaced(text, "new")
+    new = replaced(text, "<!-- a -->", "<!-- b -->", "new \\1")
 
-    assert results.between(new) == "new"
-    assert new == text.replace("old", "new")
+    assert new == text.replace("old", "new \\1")
+    assert block_of(new, "<!-- a -->", "<!-- b -->") == "new \\1"
+    for begin, end in (("<!-- c -->", "<!-- b -->"), ("<!-- a -->", "<!-- c -->")):
+        with pytest.raises(LookupError, match="<!-- c -->"):
+            replaced(text, begin, end, "new")
 
 
 def test_a_quick_run_checks_its_answers(tmp_path):

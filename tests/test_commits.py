@@ -2,8 +2,32 @@
 
 import pytest
 
-from mr.commits import Failure, is_hopeless, read_failures, write_failure
+from mr import layout
+from mr.commits import (
+    Commit,
+    Failure,
+    committed_among,
+    committed_tasks,
+    is_hopeless,
+    read_failures,
+    write_commit,
+    write_failure,
+)
 from mr.directory import DirectoryStore
+
+
+class Remote(DirectoryStore):
+    """A store whose requests are round trips; tells which prefixes were listed."""
+
+    is_remote = True
+
+    def __init__(self, path):
+        super().__init__(path, durable=False)
+        self.listed = []
+
+    def list(self, prefix=""):
+        self.listed.append(prefix)
+        return super().list(prefix)
 
 
 def failure(number, error="KeyError: 'OS'", block="b", line=3, key=""):
@@ -41,3 +65,24 @@ def test_failures_are_kept_by_task(tmp_path):
 
     assert list(read_failures(store, "j", "1-map-0000000")) == [failure(1), failure(2)]
     assert list(read_failures(store, "j")) == [failure(1), failure(2), other]
+
+
+def test_some_tasks_are_looked_for_by_the_thousand(tmp_path):
+    """What they share a thousand with comes along; the rest of the stage is not listed."""
+    store = Remote(tmp_path)
+    done = [3, 998, 1_000, 5_000, 1_234_567]
+    tasks = {number: layout.task_id("1-map", number) for number in done}
+    for task in tasks.values():
+        write_commit(store, "j", Commit(task, "a", []))
+    write_commit(store, "j", Commit("1-reduce-0000003", "a", []))
+
+    found = committed_among(store, "j", "1-map", [4, 900, 2_500, 1_234_000])
+
+    assert found == {tasks[3], tasks[998], tasks[1_234_567]}
+    assert sorted(store.listed) == [
+        f"jobs/j/commits/1-map-{thousand}" for thousand in ("0000", "0002", "1234")
+    ]
+    store.listed.clear()
+    assert committed_among(store, "j", "1-map", []) == set()
+    assert store.listed == []
+    assert committed_tasks(store, "j", "1-map") == set(tasks.values())

@@ -119,7 +119,7 @@ def test_defaults_need_no_file(folder):
     assert found.store == os.path.expanduser("~/.local/state/mr-telemetry")
     assert found.workers >= 1
     assert found.reducers == found.workers
-    assert found.split_size == 500_000_000
+    assert found.split_size == 0
 
 
 def test_the_state_folder_can_be_chosen(folder):

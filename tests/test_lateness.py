@@ -2,7 +2,7 @@
 
 import pytest
 
-from mr.lateness import LATE_FACTOR, LATE_LEAST_S, late_tasks
+from mr.lateness import LATE_FACTOR, LATE_LEAST_S, late_tasks, usual_wait
 
 #: Long enough that only the factor counts.
 USUAL_S = 2 * LATE_LEAST_S
@@ -45,3 +45,15 @@ def test_only_those_that_run_so_long_are_late_in_order():
     assert late_tasks(since, [USUAL_S] * 20, 23, now=now) == [11, 30]
     assert late_tasks({}, [USUAL_S] * 20, 23, now=now) == []
     assert late_tasks({4: now + 60}, [USUAL_S] * 20, 23, now=now) == []  # a clock that is ahead
+
+
+def test_a_task_waits_for_those_before_it():
+    """As many as each process has, of the middle one's time."""
+    assert usual_wait({}, [0.0, USUAL_S, 1e6], 4, now=0.0) == 4 * USUAL_S
+    assert usual_wait({1: 0.0}, [USUAL_S], 4, now=1e6) == 4 * USUAL_S
+
+
+def test_before_any_is_done_the_running_ones_tell_how_long_tasks_take():
+    """At least; and nothing tells it where none runs."""
+    assert usual_wait({1: 90.0, 2: 60.0}, [], 4, now=100.0) == 160.0
+    assert usual_wait({}, [], 4, now=100.0) == 0.0

@@ -129,6 +129,17 @@ def test_the_commits_of_a_stage_are_those_of_no_other():
         assert [s for s, name in names.items() if name.startswith(prefix)] == [stage]
 
 
+def test_a_thousand_tasks_have_a_prefix_of_their_own():
+    """So that one request lists their commits, however many tasks the stage has."""
+    for number in (0, 999, 1000, 1999, 2000, layout.MOST_TASKS - 1):
+        name = layout.commit_name("j", layout.task_id("1-map", number))
+        thousand = number // layout.COMMITS_LISTED
+
+        assert name.startswith(layout.commits_prefix("j", "1-map", thousand))
+        assert not name.startswith(layout.commits_prefix("j", "1-map", thousand + 1))
+        assert not name.startswith(layout.commits_prefix("j", "1-reduce", thousand))
+
+
 def test_prefixes_hold_their_objects():
     """Each prefix that is listed begins the names that it is listed for."""
     assert layout.run_name("j", "t", "a").startswith(layout.runs_prefix("j"))

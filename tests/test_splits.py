@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from mr.blocks import Block
 from mr.schema import Dimensions
-from mr.splits import MAX_BLOCKS, SPLITS_PER_WORKER, fitting_reducers, fitting_size, split_blocks
+from mr.splits import (
+    MAX_BLOCKS,
+    MOST_PIECES,
+    SPLITS_PER_WORKER,
+    fitting_reducers,
+    fitting_size,
+    split_blocks,
+)
 
 NONE = Dimensions((), ())
 
@@ -72,9 +79,13 @@ def test_no_blocks_are_no_splits():
         (0, 2, 500_000_000, 1),
         (1, 100, 500_000_000, 1),
         (10**12, 8, 1000, 1000),
+        (10**12, 8, 0, 500_000_000),
+        (80_000_000, 2, 0, 10_000_000),
+        (2**14 * 10**10, 1_000, 0, 10_000_000_000),
+        (2**14 * 10**10, 1_000, 500_000_000, 500_000_000),
     ],
 )
-def test_a_small_input_is_cut_for_the_workers_at_hand(total, workers, most, size):
+def test_the_size_fits_the_workers_and_the_input(total, workers, most, size):
     """The size is the one asked for, or less, so that each worker gets a few splits."""
     assert fitting_size(total, workers, most) == size
 
@@ -89,11 +100,31 @@ def test_a_fitting_size_is_enough_for_all(total, workers, most):
     assert size == most or size * SPLITS_PER_WORKER * workers >= total
 
 
+HALF_GB = 500_000_000
+
+
 @pytest.mark.parametrize(
-    ("total_bytes", "workers", "reducers"),
-    [(0, 1, 1), (0, 7, 7), (5 * 10**9, 1, 1), (2 * 10**12, 1, 400), (2 * 10**12, 500, 500),
-     (10**18, 1, 10_000)],
+    ("total_bytes", "workers", "split_bytes", "reducers"),
+    [(0, 1, 1, 1), (0, 7, 1, 7), (5 * 10**9, 1, HALF_GB, 1), (2 * 10**12, 1, HALF_GB, 400),
+     (2 * 10**12, 405, HALF_GB, 405), (2 * 10**12, 500, HALF_GB, 412),
+     (5 * 10**11, 1600, 78_125_000, 257), (10**18, 1, 10**15, 10_000)],
 )  # fmt: skip
-def test_reducers_fit_the_workers_and_the_input(total_bytes, workers, reducers):
+def test_reducers_fit_the_workers_and_the_input(total_bytes, workers, split_bytes, reducers):
     """One for each worker that is there, more for an input that needs more workers."""
-    assert fitting_reducers(total_bytes, workers) == reducers
+    assert fitting_reducers(total_bytes, workers, split_bytes) == reducers
+
+
+@settings(max_examples=50)
+@given(
+    total=st.integers(0, 10**16),
+    workers=st.integers(1, 100_000),
+    most=st.integers(HALF_GB, 10**11) | st.just(0),
+)
+def test_reducers_leave_few_pieces_of_map_output(total, workers, most):
+    """A large fleet or input has fewer: each reducer asks for a piece of each map."""
+    split_bytes = fitting_size(total, workers, most)
+    splits = -(-total // split_bytes)
+
+    reducers = fitting_reducers(total, workers, split_bytes)
+
+    assert reducers == 1 or splits * reducers <= MOST_PIECES

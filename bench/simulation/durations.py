@@ -4,10 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from bench.simulation.inputs import Scenario, Work
 from mr.runs import MERGE_WIDTH
 from mr.sources import THREADS
-
-from .inputs import Scenario, Work
 
 #: A multipart upload has parts of so many bytes; what is smaller is one PUT.
 PART_BYTES = 16_000_000

@@ -77,7 +77,8 @@ class Scheduling:
     rescan_s: float = told("seconds between looks at the store", 20.0)
     request_cpu_s: float = told("processor seconds of the coordinator for a request", 0.0011)
     list_cpu_s: float = told("the same for a LIST", 0.028)
-    plan_bytes_s: float = told("bytes a second of a plan that it writes", 50 * MB)
+    decode_bytes_s: float = told("bytes a second of commits that it reads and plans by", 36 * MB)
+    plan_bytes_s: float = told("bytes a second of a plan that it writes", 36 * MB)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from bench.simulation.durations import Load, map_load, reduce_load
+from bench.simulation.inputs import Scenario
+from bench.simulation.queue import SimulatedQueue
+from bench.simulation.requests import Throttle
+from bench.simulation.store import SimulatedStore
+from bench.simulation.world import World
 from mr import layout
 from mr.commits import Commit, is_over, write_commit
 from mr.compatibility import Platform
@@ -16,13 +22,6 @@ from mr.tally import Tally
 from mr.taskqueue import Message
 from mr.tasks import Event, Task, TaskState, decode_task
 from mr.worker import is_needless
-
-from .durations import Load, map_load, reduce_load
-from .inputs import Scenario
-from .queue import SimulatedQueue
-from .requests import Throttle
-from .store import SimulatedStore
-from .world import World
 
 #: A process that has nothing to do asks the queue so often.
 IDLE_POLL_S = 5.0

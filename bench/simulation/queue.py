@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 
+from bench.simulation.inputs import Cloud
+from bench.simulation.requests import CoordinatorTime
+from bench.simulation.world import World
 from mr.taskqueue import MemoryQueue, Message, TaskQueue
-
-from .inputs import Cloud
-from .requests import CoordinatorTime
-from .world import World
 
 #: Messages that a request holds.
 BATCH = 10

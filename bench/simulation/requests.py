@@ -1,10 +1,11 @@
 """How long requests take, and how many S3 answers in a second."""
 
+from bench.simulation.inputs import Cloud, Scheduling
+from bench.simulation.world import World
 from mr.commits import READERS
-from mr.listing import REQUESTS
 
-from .inputs import Cloud, Scheduling
-from .world import World
+#: Requests that `mr` asks at a time, wherever it asks several.
+AT_A_TIME = READERS
 
 
 class Throttle:
@@ -41,13 +42,14 @@ class CoordinatorTime:
             seconds = cloud.write_s + size / self._scheduling.plan_bytes_s
         else:
             seconds = cloud.read_s
+            cpu_s += size / self._scheduling.decode_bytes_s
         if not self._world.is_own_thread():
-            seconds /= READERS
+            seconds /= AT_A_TIME
         self._world.spend(max(seconds, cpu_s))
 
     def spend_listing(self, requests: int) -> None:
         """Spend the time of listing blocks, several requests at a time."""
-        each_s = max(self._cloud.list_s / REQUESTS, self._scheduling.list_cpu_s)
+        each_s = max(self._cloud.list_s / AT_A_TIME, self._scheduling.list_cpu_s)
         self._world.spend(requests * each_s)
 
     def spend_queue(self) -> None:

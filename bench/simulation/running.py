@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
+from bench.simulation.inputs import Scenario
+from bench.simulation.machines import Machines, Spent
+from bench.simulation.queue import SimulatedQueue
+from bench.simulation.requests import AT_A_TIME, CoordinatorTime
+from bench.simulation.store import Bucket, SimulatedStore
+from bench.simulation.world import World
 from mr import layout
 from mr.blocks import Block
 from mr.ends import EndState
@@ -16,16 +22,7 @@ from mr.prices import price_usd
 from mr.spec import VERSION, JobSpec, Step
 from mr.stages import Conduct
 
-from .inputs import Scenario
-from .machines import Machines, Spent
-from .queue import SimulatedQueue
-from .requests import CoordinatorTime
-from .store import Bucket, SimulatedStore
-from .world import World
-
 JOB = "simulated"
-#: Requests that list, or read signs, at a time.
-AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -78,12 +75,13 @@ def simulate(scenario: Scenario) -> Outcome:
     machines = Machines(world, scenario, workers_store, tasks, events, counts)
     began_cpu = time.process_time()
     machines.start()
-    spec = _spec(scenario)
+    spec = spec_of(scenario)
     _list(scenario, pays, counts)
-    plan_job(store, spec, b"", _blocks(scenario))
+    plan_job(store, spec, b"", blocks_of(scenario))
 
     def signs() -> list[Sign]:
-        found = machines.signs()
+        with world.own_time():  # who coordinates a cluster reads them
+            found = machines.signs()
         counts["s3.ListObjectsV2"] += 1
         counts["s3.GetObject"] += len(found)
         pays.spend("ListObjectsV2", 0)
@@ -160,7 +158,8 @@ def _list(scenario: Scenario, pays: CoordinatorTime, counts: Counter[str]) -> No
     pays.spend_listing(requests)
 
 
-def _blocks(scenario: Scenario) -> Iterator[Block]:
+def blocks_of(scenario: Scenario) -> Iterator[Block]:
+    """The blocks that it reads, in order."""
     size, left, number = int(scenario.work.block_bytes), int(scenario.compressed_bytes), 0
     while left > 0:
         key = f"saved_session/Firefox/nightly/26.0a1/20130829034923.20130829.v2.log.{number:032x}"
@@ -169,7 +168,8 @@ def _blocks(scenario: Scenario) -> Iterator[Block]:
         number += 1
 
 
-def _spec(scenario: Scenario) -> JobSpec:
+def spec_of(scenario: Scenario) -> JobSpec:
+    """The job's description."""
     work = scenario.work
     return JobSpec(
         version=VERSION,

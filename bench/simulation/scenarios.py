@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bench.simulation.inputs import GB, MB, PB, TB, Cloud, Fleet, Scenario, Scheduling, Work
 from mr.prices import load_prices
-from mr.splits import fitting_reducers, fitting_size
-
-from .inputs import GB, MB, TB, Cloud, Fleet, Scenario, Scheduling, Work
+from mr.splits import DEFAULT_SPLIT_BYTES, fitting_reducers, fitting_size
 
 #: Raw MB a second of a process that merges histograms by a plain loop (bench/results.md, "Peers").
 PLAIN_LOOP_MB_S = 7.9
@@ -66,7 +65,14 @@ def of_2013() -> Told:
         stragglers=0.02,
         straggler_factor=2.0,
     )
-    scheduling = Scheduling(lease_s=1800.0, signs=False, window=10_000, poll_s=20.0, rescan_s=300.0)
+    scheduling = Scheduling(
+        lease_s=1800.0,
+        heartbeat_s=1800.0,
+        signs=False,
+        window=10_000,
+        poll_s=20.0,
+        rescan_s=300.0,
+    )
     origins = {
         "work.raw_bytes": "given: 20 TB",
         "work.ratio": "given: 2 TB compressed",
@@ -90,7 +96,8 @@ def of_2013() -> Told:
         "fleet.spread": "assumed",
         "fleet.stragglers": "assumed",
         "fleet.straggler_factor": "assumed",
-        "scheduling.lease_s": "assumed",
+        "scheduling.lease_s": "assumed: half an hour, longer than a task; nobody extends it",
+        "scheduling.heartbeat_s": "assumed: none",
         "scheduling.signs": "assumed: no task went twice for being late",
         "scheduling.window": "given: the master sends all tasks at once",
     }
@@ -146,12 +153,12 @@ def modern_work(
     *,
     histograms: bool = True,
     block_bytes: float = 100 * MB,
-    split_bytes: float | None = None,
+    split_bytes: int = 0,
     **changes: Any,
 ) -> Work:
     """Our work on so much, cut as the planner does unless told otherwise."""
     compressed = int(raw_bytes / 10)
-    split = int(split_bytes or fitting_size(compressed, processes))
+    split = fitting_size(compressed, processes, split_bytes)
     if histograms:
         rate, gain = HISTOGRAMS_MB_S, HISTOGRAMS_GAIN
         share, filled = HISTOGRAMS_SHARE, HISTOGRAMS_FILLED
@@ -162,7 +169,7 @@ def modern_work(
         "ratio": 10.0,
         "block_bytes": block_bytes,
         "split_bytes": split,
-        "reducers": fitting_reducers(compressed, processes),
+        "reducers": fitting_reducers(compressed, processes, split),
         "map_bytes_s": rate * MB * gain / 2,
         "shuffle_share": share,
         "filled": filled,
@@ -205,8 +212,9 @@ ORIGINS = {
     "scheduling.window": "mr/engines/cluster.py",
     "scheduling.poll_s": "mr/engines/cluster.py",
     "scheduling.rescan_s": "mr/engines/cluster.py",
-    "scheduling.request_cpu_s": "measured: of a coordinator's requests to the test servers",
-    "scheduling.list_cpu_s": "measured: of a coordinator's requests to the test servers",
+    "scheduling.request_cpu_s": "measured: `simulate.py --requests`",
+    "scheduling.list_cpu_s": "measured: `simulate.py --requests`",
+    "scheduling.decode_bytes_s": "measured: the table of the coordinator",
     "scheduling.plan_bytes_s": "measured: the table of the coordinator",
 }
 
@@ -229,6 +237,57 @@ def ours() -> list[Told]:
     ]  # fmt: skip
 
 
+#: The curves: raw bytes, and machines.
+SIZES = (1 * TB, 10 * TB, 100 * TB, 1 * PB, 10 * PB)
+FLEETS = (10, 100, 1_000)
+
+
+def curves() -> list[Scenario]:
+    """The histograms of more and more, on larger and larger fleets; the longest to simulate first.
+
+    One petabyte also in splits of 500 MB.
+    """
+    found = [_curve(size, machines) for size in reversed(SIZES) for machines in FLEETS]
+    return [_curve(1 * PB, 1_000, split_bytes=DEFAULT_SPLIT_BYTES), *found]
+
+
+def _curve(size: float, machines: int, split_bytes: int = 0) -> Scenario:
+    fleet = modern_fleet(machines)
+    work = modern_work(
+        size,
+        machines * fleet.processes,
+        block_bytes=100 * MB if size < PB else 500 * MB,
+        split_bytes=split_bytes,
+    )
+    cut = f" in splits of {split_bytes // MB} MB" if split_bytes else ""
+    return Scenario(name=f"{raw_text(size)}{cut}, {machines:,} machines", work=work, fleet=fleet)
+
+
+def raw_text(size: float) -> str:
+    """A size in words."""
+    return f"{size / PB:g} PB" if size >= PB else f"{size / TB:g} TB"
+
+
+def shuffles() -> list[Scenario]:
+    """A job whose every map has something for every reducer: as planned, more of them, fewer."""
+    fleet = modern_fleet(200)
+    processes = fleet.machines * fleet.processes
+    full = {"shuffle_share": 0.01, "filled": 10**9}
+    planned = modern_work(5 * TB, processes, **full)
+    return [
+        Scenario(name=f"{number:,} reducers", work=replace(planned, reducers=number), fleet=fleet)
+        for number in (planned.reducers, processes, 64)
+    ]
+
+
+def busiest() -> Scenario:
+    """Tiny tasks on a large fleet: how many a second the coordinator can keep up with."""
+    work = modern_work(20_000 * 100 * MB, 8_000, histograms=False, block_bytes=10 * MB,
+                       split_bytes=10 * MB, reducers=1)  # fmt: skip
+    fleet = modern_fleet(1_000, asked_s=0.0, boot_s=0.0, boot_spread_s=0.0, stragglers=0.0)
+    return Scenario(name="20,000 tiny tasks, 1000 machines", work=work, fleet=fleet)
+
+
 def simple(machines: int = 4, **changes: Any) -> Scenario:
     """One in which nothing goes wrong and requests take no time: its answer is plain arithmetic."""
     work = Work(
@@ -242,6 +301,8 @@ def simple(machines: int = 4, **changes: Any) -> Scenario:
     fleet = Fleet(machine="simple", machines=machines, processes=2, usd_hour=0.36,
                   network_bytes_s=1e15)  # fmt: skip
     cloud = Cloud(read_s=0.0, write_s=0.0, list_s=0.0, queue_s=0.0, reads_s=1e15, writes_s=1e15)
-    scheduling = Scheduling(request_cpu_s=0.0, list_cpu_s=0.0, plan_bytes_s=1e18)
+    scheduling = Scheduling(
+        request_cpu_s=0.0, list_cpu_s=0.0, decode_bytes_s=1e18, plan_bytes_s=1e18
+    )
     base = Scenario(name="simple", work=work, fleet=fleet, cloud=cloud, scheduling=scheduling)
     return replace(base, **changes)

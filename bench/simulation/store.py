@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mr.errors import ObjectChanged, ObjectExists, ObjectMissing
+from mr.layout import COMMITS_LISTED
 from mr.store import Entry, Level, Store
-
-#: Names in a page of a listing.
-PAGE = 1_000
 
 
 @dataclass
@@ -71,7 +69,7 @@ class SimulatedStore(Store):
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """Yield the objects below a prefix, a request for each thousand."""
         found = self._bucket.below(prefix)
-        for _ in range(max(1, -(-len(found) // PAGE))):
+        for _ in range(max(1, -(-len(found) // COMMITS_LISTED))):
             self._request("ListObjectsV2")
         for name, data in found:
             yield Entry(name, len(data), _tag(data))

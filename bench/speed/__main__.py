@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from bench.pages import replaced
 from bench.speed import cluster, corpus, floor, pairs, peers, reduction, results, tables, tiny
 from bench.speed.corpus import Tree
 from bench.speed.machine import machine
@@ -209,7 +210,8 @@ def write(output: Path, measured: results.Measured) -> None:
     output.write_text(tables.page(measured))
     if output == ROOT / "bench/results.md":
         readme = ROOT / "README.md"
-        readme.write_text(results.replaced(readme.read_text(), tables.summary(measured)))
+        page = replaced(readme.read_text(), *results.MARKS, tables.summary(measured))
+        readme.write_text(page)
 
 
 if __name__ == "__main__":

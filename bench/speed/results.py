@@ -15,7 +15,7 @@ from bench.speed.reduction import Merged
 from bench.speed.tiny import Tiny
 
 #: What stands between these in one file stands so in the other too.
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 @dataclass
@@ -56,14 +56,3 @@ def renewed(kept: Any, found: Any) -> Any:
     letters = {one.letter for one in found}
     others = [one for one in kept or () if one.letter not in letters]
     return sorted([*others, *found], key=lambda one: one.letter)
-
-
-def between(text: str) -> str:
-    """The block that a file shares with another."""
-    return text.partition(BEGIN)[2].partition(END)[0].strip("\n")
-
-
-def replaced(text: str, block: str) -> str:
-    """The text with another such block."""
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{block}\n{END}{rest.partition(END)[2]}"

@@ -10,7 +10,7 @@ from bench.speed.floor import Floored
 from bench.speed.pairs import Gain
 from bench.speed.peers import WORDS_TARGETS, Beside
 from bench.speed.reduction import Merged
-from bench.speed.results import BEGIN, END, Measured
+from bench.speed.results import MARKS, Measured
 from bench.speed.timing import Spread
 from bench.speed.tiny import Tiny
 from bench.speed.works import WORKS
@@ -277,7 +277,7 @@ def page(measured: Measured) -> str:
         [
             "# Results",
             "Written by `make bench`; see [the architecture](../docs/architecture.md).",
-            f"{BEGIN}\n{summary(measured)}\n{END}",
+            f"{MARKS[0]}\n{summary(measured)}\n{MARKS[1]}",
             *written,
             f"## Machine and versions\n\n{where}\n",
         ]
