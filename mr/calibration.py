@@ -14,6 +14,7 @@ from mr.estimating import Measured
 from mr.launch import Request, plan_listing
 from mr.layout import stage_id
 from mr.listing import Listing
+from mr.stages import REPLAY
 from mr.tally import Tally
 
 #: Splits that are tried, and the compressed bytes of each.
@@ -48,7 +49,8 @@ def calibrate(
     spec = plan_listing(few, sized, store, chosen)
     end, _ = run_here(store, spec, workers=processes, scratch=folder / "scratch", observer=observer)
     if end.state is not EndState.DONE:
-        raise failure_of(end)
+        # The job goes with its folder: nobody can replay a task of it.
+        raise failure_of(replace(end, reason=end.reason.partition(REPLAY)[0]))
     maps = _commits(store, spec.job, stage_id(1, "map"))
     reduces = _commits(store, spec.job, stage_id(1, "reduce")) if spec.steps[0].has_reduce else []
     return measure(maps, reduces, processes)

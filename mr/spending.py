@@ -11,7 +11,7 @@ from typing import Any
 from mr.commits import Commit
 from mr.fleet import Sign
 from mr.prices import PriceTable
-from mr.text import counted
+from mr.text import counted, hundredths
 
 
 class Spending:
@@ -81,9 +81,8 @@ class Spending:
                 "MR_TELEMETRY_MACHINE on workers to a type of conf/prices.json"
             )
         if self.usd >= self._max_usd:
-            return (
-                f"--max-cost {self._max_usd:g} is reached: machines cost {self.usd:.2f} USD so far"
-            )
+            cost = hundredths(self.usd)
+            return f"--max-cost {self._max_usd:g} is reached: machines cost {cost} USD so far"
         return ""
 
     def _usd(self, machine: str, processes: int, seconds: float) -> float | None:
@@ -137,10 +136,9 @@ def told_receipt(found: Mapping[str, Any]) -> str:
     """The receipt in a sentence; "" where there is nothing to pay for."""
     if found["usd"] is None or not found["machines_usd"]:
         return ""
-    text = (
-        f"Cost about {found['usd']:.2f} USD: {found['machine_hours']:,.2f} machine-hours for "
-        f"{found['machines_usd']:.2f}, requests for {found['requests_usd']:.4f}."
-    )
+    names = ("usd", "machine_hours", "machines_usd", "requests_usd")
+    usd, hours, machines, requests = (hundredths(found[name]) for name in names)
+    text = f"Cost about {usd} USD: {hours} machine-hours for {machines}, requests for {requests}."
     if found["interruptions"]:
         text += (
             f" {counted(found['interruptions'], 'interruption')}: "

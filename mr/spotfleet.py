@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -46,6 +46,8 @@ _IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
 _ARM = re.compile(r"[a-z]+[0-9]+[a-z]*g[a-z]*\.|a1\.")
 #: Types that the template has room for.
 MOST_TYPES = 6
+#: Machines that a cluster has at most, unless told otherwise (as in the template).
+MOST_MACHINES = 20
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,12 @@ def bring_up(wanted: Wanted, *, start: int = 0) -> Cluster:
     Raises UsageError, and JobFailed where AWS cannot make it.
     """
     stack = stack_name(wanted.name)
+    _check(wanted)
     known = find_stack(stack)
     if known is not None and not known.outputs:
         known = None
     parameters = {**(known.parameters if known else {}), **_parameters(wanted, known)}
+    _check_numbers(parameters, start)
     template = resources.files("mr.conf").joinpath("fleet.yaml").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         boot = _Boot.of(Path(folder))
@@ -141,7 +145,7 @@ def bring_up(wanted: Wanted, *, start: int = 0) -> Cluster:
         keep_where_they_are(stack)
     except MrError as error:  # it costs some work at the end of a job, and no more
         note = str(error)
-    if start:
+    if start > group_of(stack)[0]:  # fewer would end some that work
         set_machines(stack, start)
     return replace(look_at(wanted.name), note=note)
 
@@ -194,6 +198,31 @@ def take_down(name: str, *, purge: bool = False) -> tuple[str, int]:
     store.delete_all(entry.name for entry in store.list())
     remove_bucket(url.removeprefix("s3://"))
     return url, 0
+
+
+def _check(wanted: Wanted) -> None:
+    """Raise UsageError for what AWS need not be asked about."""
+    if wanted.email and not re.fullmatch(r"[^@\s]+@[^@\s]+", wanted.email):
+        raise UsageError(f"--email {wanted.email}: that is no address.")
+    if wanted.image and not re.fullmatch(r"ami-[0-9a-f]{8,17}", wanted.image):
+        raise UsageError(f"--image {wanted.image}: an image is named ami-... by EC2.")
+    for kind in wanted.types:
+        if not re.fullmatch(r"[a-z0-9-]+\.[a-z0-9-]+", kind):
+            raise UsageError(f"--type {kind}: a type of machine is such as c6a.2xlarge.")
+    if wanted.input:
+        _input(wanted.input)
+
+
+def _check_numbers(parameters: Mapping[str, str], start: int) -> None:
+    """Raise UsageError for more machines than there are to be at most."""
+    most = int(parameters.get("MostMachines", MOST_MACHINES))
+    for option, number in {
+        "--least": int(parameters.get("LeastMachines", 0)),
+        "--on-demand": int(parameters.get("OnDemandBase", 0)),
+        "--start": start,
+    }.items():
+        if number > most:
+            raise UsageError(f"{option} {number}: the cluster has {most} machines at most.")
 
 
 def _parameters(wanted: Wanted, known: Stack | None) -> dict[str, str]:

@@ -59,6 +59,13 @@ RING_S = 600.0
 RING_ANYWAY = 4
 #: Places of bad records that a coordinator holds before it drops those that no report shows.
 PLACES_HELD = 10 * PLACES_KEPT
+#: How a failed job's reason goes on after the failure.
+REPLAY = "\n\n`mr-telemetry replay"
+#: What a job tells while nobody could work for it.
+NO_WORKER = (
+    "no worker is alive; start some with `mr-telemetry worker`, or wait for a cluster that starts "
+    "its machines itself."
+)
 #: A job at a limit ends once it was looked so often and nobody worked for it.
 IDLE_LOOKS = 3
 #: How often the same trouble is told.
@@ -234,7 +241,8 @@ class _Stage:
             raise LimitReached(reached)
         else:
             self._conduct.tell_trouble(
-                "a limit of the job is reached: no task is begun any more, what runs is finished."
+                "a limit of the job is reached: no task is sent any more; those that run, or wait "
+                "in the queue, are finished."
             )
 
     def _send_more(self) -> None:
@@ -367,7 +375,7 @@ class _Stage:
                 raise
             conduct.tell_trouble(str(error))
         if not fleet:
-            conduct.tell_trouble("no worker is alive; start some with `mr-telemetry worker`.")
+            conduct.tell_trouble(NO_WORKER)
         self._window = MESSAGES_PER_PROCESS * capacity(fleet) or conduct.window
         running = {
             one.attempt: one for sign in fleet for one in sign.running if one.job == self._spec.job
@@ -443,7 +451,7 @@ def describe_failures(job: str, failures: list[Failure]) -> str:
     text = f"the analysis failed {times} at {last.where}: {last.error}"
     if last.traceback:
         text += f"\n\n{last.traceback.rstrip()}"
-    return f"{text}\n\n`mr-telemetry replay {job} {last.task}` runs that task again, here."
+    return f"{text}{REPLAY} {job} {last.task}` runs that task again, here."
 
 
 def stop_early(spec: JobSpec, tally: Tally) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mr import clock, layout
 from mr.commits import committed_tasks, read_failures
 from mr.fleet import Running, read_fleet
-from mr.jobs import INTERRUPTED, job_status
+from mr.jobs import INTERRUPTED, RUNNING, job_status
 from mr.plans import open_plan
 from mr.spec import JobSpec
 from mr.store import Store
@@ -58,6 +58,8 @@ def job_standing(store: Store, spec: JobSpec, queue: "SqsQueue | None" = None) -
     status = job_status(store, spec.job)
     failures = list(read_failures(store, spec.job))
     fleet = read_fleet(store) if store.is_remote else []
+    # A sign may be older than the end.
+    at_work = fleet if status.state in (RUNNING, INTERRUPTED) else ()
     return Standing(
         job=spec.job,
         analysis=spec.analysis,
@@ -71,7 +73,7 @@ def job_standing(store: Store, spec: JobSpec, queue: "SqsQueue | None" = None) -
             for failure in failures[:FAILURES_SHOWN]
         ],
         workers=len(fleet) if store.is_remote else None,
-        running=[one for sign in fleet for one in sign.running if one.job == spec.job],
+        running=[one for sign in at_work for one in sign.running if one.job == spec.job],
         messages=None if queue is None else queue.waiting(),
         dead_letters=None if queue is None else queue.dead_letters_waiting(),
     )

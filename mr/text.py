@@ -22,6 +22,11 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" + ("" if count == 1 else "s")
 
 
+def hundredths(number: float) -> str:
+    """A sum to the cent, and one of less to two digits."""
+    return f"{number:,.2f}" if number >= 0.01 or not number else f"{number:.2g}"
+
+
 def shell_exports(settings: Mapping[str, str]) -> str:
     """Settings as lines for a shell, which set them for all that it starts."""
     return "".join(f"export {name}={value}\n" for name, value in settings.items())

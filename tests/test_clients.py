@@ -128,7 +128,7 @@ def test_an_unknown_profile(machine, monkeypatch):
     """A profile that is not there is the person's to set right."""
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
-    with pytest.raises(UsageError, match=r"S3 cannot be reached: .*nobody"):
+    with pytest.raises(UsageError, match=r"AWS cannot be asked \(s3\): .*nobody"):
         clients.client("s3")
 
 

@@ -229,7 +229,7 @@ def test_on_demand_machines_cost_more(command, tree):
     machine = load_prices().machine("c6i.2xlarge")
     assert f"costs {machine.spot_usd:g} USD an hour (prices of 2026-11, us-east-1)" in spot
     assert f"costs {machine.on_demand_usd:g} USD an hour" in on_demand
-    assert "a process there takes 1 to 2 times as long as one here; up to 10% is done twice" in spot
+    assert "in the whole job each takes 1 to 2 times as long; up to 10% is done twice" in spot
     assert re.search(r"splits of \d+ blocks tried here", spot)
 
 
@@ -283,6 +283,15 @@ def test_an_analysis_that_fails_is_shown_failing(command, tree):
 
     assert done.code == 1
     assert "the analysis failed" in done.err
+    assert "replay" not in done.err  # the trial's job is gone
+
+
+def test_a_plan_for_mrjob_says_what_it_leaves_out(command, tree):
+    """What mrjob itself takes is not measured."""
+    done = command("plan", "os_distribution", tree.path, "--engine", "mrjob")
+
+    assert done.code == 0, done.err
+    assert b"the local engine: what mrjob itself takes is not in it" in done.out
 
 
 def test_prices_of_today_come_from_ec2(monkeypatch):

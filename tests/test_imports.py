@@ -25,6 +25,7 @@ ORDER = [
     "mr.metering",
     "mr.prices",
     "mr.concurrency",
+    "mr.parents",
     "mr.stopwatch",
     # keys and values
     "mr.keys",

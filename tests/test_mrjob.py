@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import mrjobs  # noqa: F401 - or else this is skipped
 import pytest
@@ -501,6 +502,50 @@ def test_ctrl_c_leaves_a_job_that_can_be_resumed(environment, small_tree, own_pl
     assert f"stopped; `mr-telemetry resume {name}` runs the job anew, on this machine." in err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_no_task_outlives_its_job(environment, small_tree, own_places):
+    """Stopped in the midst of a map, the command takes the processes of mrjob's with it."""
+    words = ["run", str(JOBS / "every_hook.py"), str(small_tree), "--set", "pause_s=60"]
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "mr.cli.main", *words, "--engine", "mrjob", "-r", "local"],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: _tasks_of(driver.pid), "a task")
+        driver.terminate()
+        driver.communicate(timeout=COMMAND_TIMEOUT_S)
+
+        assert driver.returncode == 130
+        wait_until(lambda: not _tasks_of(driver.pid), "the end of all tasks")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(driver.pid, signal.SIGKILL)
+
+
+def _tasks_of(session):
+    """The tasks of mrjob's that run in a session: in their maps, so they know their parent."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            of = int(status.read_text().rpartition(")")[2].split()[3])
+            line = status.with_name("cmdline").read_bytes()
+            if of == session and b"--mapper" in line and b"telemetry_job.py" in line:
+                found.append(status)
+    return found
+
+
+def test_a_failed_job_is_not_run_again(both, command, store, small_tree):
+    """By `resume` either: it tells how the job has ended."""
+    failed = command("run", f"{JOBS / 'failing.py'}:Raises", small_tree, "--engine", "mrjob")
+    name = failed.err.partition("Job ")[2].partition(":")[0]
+
+    resumed = command("resume", name, "--engine", "mrjob")
+
+    assert (failed.code, resumed.code) == (1, 1)
+    assert "the analysis failed" in resumed.err
+    assert "Running step" not in resumed.err
+
+
 # What cannot be asked for
 
 
@@ -532,14 +577,27 @@ def test_what_mrjob_does_not_have_is_refused(command, tmp_path, words, sentence)
     assert done.err == f"mr-telemetry: {sentence}\n"
 
 
-@pytest.mark.parametrize("engine", [(), ("--engine", "mrjob"), ("--engine", "local")])
-def test_an_unknown_option_without_a_runner_is_ours(command, tmp_path, engine):
-    """Without -r no option can be mrjob's."""
+@pytest.mark.parametrize("engine", [(), ("--engine", "local")])
+def test_an_unknown_option_of_another_engine_is_ours(command, tmp_path, engine):
+    """It cannot be mrjob's."""
     done = command("run", "os_distribution", tmp_path, *engine, "--num-cores", "2")
 
     assert done.code == 2
     assert "No such option '--num-cores'" in done.err
     assert "Traceback" not in done.err
+
+
+def test_mrjobs_options_need_no_runner_but_come_after_the_analysis(command, small_tree):
+    """`inline` is the default; before ANALYSIS it cannot be told what is an option's value."""
+    one = next(path for path in sorted(small_tree.rglob("*")) if path.is_file())
+
+    done = command("run", "os_distribution", one, "--engine", "mrjob", "--owner", "me", "--verbose")
+    refused = command("run", "--owner=me", "os_distribution", one, "--engine", "mrjob")
+
+    assert done.code == 0, done.err
+    assert "Active configuration:" in done.err
+    assert refused.code == 2
+    assert "--owner: no such option; those of mrjob come after ANALYSIS." in refused.err
 
 
 def test_options_of_mrjob_stand_anywhere(command, small_tree):

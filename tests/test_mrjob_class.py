@@ -12,6 +12,9 @@ from mrjobs import need_spark, own_places_fixture  # noqa: F401 - a fixture
 from published import payload, write_block
 from reference import by_system, every_hook, records
 
+from mr.engines.mrjob import as_mrjob
+from mr.errors import UsageError
+
 JOB = """
 from mr import Analysis
 from mr.engines.mrjob import as_mrjob
@@ -198,6 +201,36 @@ def test_a_damaged_block_is_counted(python, job, tmp_path):
 
     assert '["BeOS", ""]\t1' in lines_of(done)
     assert "\n\t\tbad blocks=1\n\t\tbad records=1\n\t\tblocks=2\n" in done.err
+
+
+def test_blocks_where_lists_are_wanted_are_told(python, job, blocks):
+    """A packed block is no list of blocks."""
+    done = python(job, "-r", "inline", "--blocks", "listed", blocks[0])
+
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith("UsageError: the input is no list of blocks: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere.lzma", "Error: Input path nowhere.lzma does not exist!"),
+        ("a block.lzma", "UsageError: a block.lzma: mrjob's -r local cannot take a file of such a"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_a_sentence(python, job, name, said):
+    """Also where mrjob says it."""
+    done = python(job, "-r", "local", name)
+
+    assert done.code in (1, 2)
+    assert said in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+
+
+def test_only_analyses_become_jobs():
+    """Told when the class is made."""
+    with pytest.raises(UsageError, match=r"is no class of mr\.Analysis"):
+        as_mrjob(dict)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from faulty import faulty
 from test_docs import ACTIONS
 
 from mr.aws.clients import client
-from mr.aws.stacks import find_stack
+from mr.aws.stacks import find_stack, group_of
 from mr.cli.cluster import up
 from mr.engines.onemachine import start_worker
 from mr.fleet import MESSAGES_PER_PROCESS
@@ -263,6 +263,15 @@ def test_the_state_of_a_cluster_is_shown(cluster):
     assert (facts["wanted"], facts["waiting"], facts["dead_letters"]) == (2, 0, 0)
 
 
+def test_starting_machines_ends_none(cluster):
+    """Asked for fewer than there are, it leaves those that work."""
+    more = cluster("up", "three", "--start", 3)
+    fewer = cluster("up", "three", "--start", 1)
+
+    assert more.code == fewer.code == 0, more.err + fewer.err
+    assert group_of("mr-telemetry-three")[0] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -275,6 +284,12 @@ def test_the_state_of_a_cluster_is_shown(cluster):
         (("up", "bad", *(f"--type=c{n}i.large" for n in range(7))), "at most 6"),
         (("up", "bad", "--input", "blocks"), "name s3://BUCKET/PREFIX"),
         (("up", "bad", "--bucket", "not-there-at-all"), "there is no bucket not-there-at-all"),
+        (("up", "bad", "--least", 5, "--machines", 2), "--least 5: the cluster has 2 machines at"),
+        (("up", "bad", "--on-demand", 30), "--on-demand 30: the cluster has 20 machines at most"),
+        (("up", "bad", "--start", 21), "--start 21: the cluster has 20 machines at most"),
+        (("up", "bad", "--email", "me"), "--email me: that is no address"),
+        (("up", "bad", "--image", "ami-1"), "--image ami-1: "),
+        (("up", "bad", "--type", "large"), "--type large: a type of machine is such as"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(cluster, arguments, said):

@@ -9,7 +9,14 @@ from bench.simulation.scenarios import raw_text
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 70, 130, 20, 50
 #: Marks of the axis of time: seconds and words.
-TIMES = ((60, "1 min"), (600, "10 min"), (3600, "1 h"), (36_000, "10 h"), (360_000, "100 h"))
+TIMES = (
+    (60, "1 min"),
+    (600, "10 min"),
+    (3600, "1 h"),
+    (36_000, "10 h"),
+    (360_000, "100 h"),
+    (3_600_000, "1,000 h"),
+)
 #: Colours that are told apart also by those who see few.
 COLOURS = ("#0072b2", "#d55e00", "#009e73")
 
@@ -23,7 +30,9 @@ def chart(found: Sequence[Outcome]) -> str:
         return LEFT + (WIDTH - LEFT - RIGHT) * _share(size, sizes[0], sizes[-1])
 
     def y(seconds: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * _share(seconds, 60, 360_000)
+        return (
+            HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * _share(seconds, TIMES[0][0], TIMES[-1][0])
+        )
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '

@@ -76,7 +76,7 @@ def _make(service: str) -> Any:
         made = session.client(service, config=_CONFIG)
     except (BotoCoreError, ValueError) as error:
         raise UsageError(
-            f"{service.upper()} cannot be reached: {str(error).rstrip('.')}. Set it up as for the "
+            f"AWS cannot be asked ({service}): {str(error).rstrip('.')}. Set it up as for the "
             "AWS command line (AWS_DEFAULT_REGION, AWS_PROFILE, ~/.aws/config)."
         ) from None
     made.meta.events.register(f"before-send.{service}", _count)

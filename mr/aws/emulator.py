@@ -1,9 +1,7 @@
 """S3 and SQS on this machine: a server process on loopback, for tutorials and tests."""
 
-import ctypes
 import importlib.util
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from pathlib import Path
 import boto3
 
 from mr.errors import UsageError
+from mr.parents import end_with_parent
 
 HOST = "127.0.0.1"
 #: The only settings of AWS that a process needs to use it, beside its address: any will do.
@@ -25,8 +24,6 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-#: See prctl(2).
-_PR_SET_PDEATHSIG = 1
 #: Seconds until it must answer, and until it must have ended.
 START_S, STOP_S = 30.0, 10.0
 
@@ -103,12 +100,6 @@ def start_emulator(folder: Path, port: int) -> subprocess.Popen:
             raise UsageError(f"the S3 and SQS server did not start on port {port}; see {log}.")
         time.sleep(0.05)
     return process
-
-
-def end_with_parent() -> None:
-    """Let this process, just started, be told to stop when its parent is killed (on Linux)."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def make_bucket(url: str, bucket: str) -> None:

@@ -1,6 +1,7 @@
 """What `run` and `submit` have in common: which job a person asks for."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,19 @@ _SETTINGS = (
     "max_failures",
     "hang_limit",
 )
+
+
+class _Positive(click.ParamType):
+    """A number over 0."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The number; fails for anything else, and for one that is none."""
+        with suppress(ValueError):
+            if (number := float(value)) > 0:
+                return number
+        return self.fail(f"{value!r} is no number over 0.", param, ctx)
 
 
 def job_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,15 +116,15 @@ def job_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--max-cost",
-            type=click.FloatRange(0, min_open=True),
+            type=_Positive(),
             metavar="USD",
-            help="Of a cluster: begin no more tasks once its machines have cost so much.",
+            help="Of a cluster: send no more tasks once its machines have cost so much.",
         ),
         click.option(
             "--max-hours",
-            type=click.FloatRange(0, min_open=True),
+            type=_Positive(),
             metavar="H",
-            help="Begin no more tasks after so many hours; resume goes on.",
+            help="Send no more tasks after so many hours; resume goes on.",
         ),
         click.option("--max-failures", metavar="N", help="Failures that make a task failed (5)."),
         click.option(
@@ -132,11 +146,11 @@ class Asked:
 
 
 def split_options(
-    analysis: str, words: Sequence[str], runner: str | None
+    analysis: str, words: Sequence[str], *, by_mrjob: bool
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The inputs among words that hold options of mrjob's too, and these.
+    """The inputs among words that hold options of mrjob's too, if it is to run the job, and these.
 
-    Raises click.NoSuchOption for options that cannot be mrjob's, for no runner of its was named.
+    Raises click.NoSuchOption for options that cannot be mrjob's.
     """
     literal = click.get_current_context().meta.get(LITERAL, ())
     options = [
@@ -146,8 +160,11 @@ def split_options(
     ]
     if not options:
         return tuple(words), []
-    if runner is None or options[0] == analysis:
-        raise click.NoSuchOption(options[0].partition("=")[0])
+    if not by_mrjob or options[0] == analysis:
+        name = options[0].partition("=")[0]
+        if by_mrjob:
+            raise click.UsageError(f"{name}: no such option; those of mrjob come after ANALYSIS.")
+        raise click.NoSuchOption(name)
     from mr.engines.mrjob.engine import split_arguments
 
     return split_arguments(words)

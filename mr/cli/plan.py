@@ -78,7 +78,8 @@ def command(
     if as_json:
         click.echo(_as_json(found, fleet, table))
         return
-    for line in [*_told_input(found), *_told_fleet(found, fleet, table)]:
+    by_mrjob = asked.settings.engine == "mrjob"
+    for line in [*_told_input(found), *_told_fleet(found, fleet, table, by_mrjob=by_mrjob)]:
         click.echo(line)
 
 
@@ -148,7 +149,9 @@ def _told_input(found: "Forecast") -> list[str]:
     return lines
 
 
-def _told_fleet(found: "Forecast", fleet: "Fleet", table: "PriceTable") -> list[str]:
+def _told_fleet(
+    found: "Forecast", fleet: "Fleet", table: "PriceTable", *, by_mrjob: bool
+) -> list[str]:
     reckoned, measured, assumed = found.estimate, found.measured, fleet.assumed
     if reckoned is None or measured is None:
         return []
@@ -157,6 +160,7 @@ def _told_fleet(found: "Forecast", fleet: "Fleet", table: "PriceTable") -> list[
     if fleet.machine is not None:
         market = "on demand" if fleet.on_demand else "spot"
         where = f"{fleet.machines} x {fleet.kind}, {market}, {processes} processes"
+    again = f"; up to {assumed.again[1]:.0%} is done twice" if assumed.again[1] else ""
     rate = measured.raw_ratio / measured.mean_s / 1e6
     lines = [
         f"on        {where}",
@@ -177,9 +181,11 @@ def _told_fleet(found: "Forecast", fleet: "Fleet", table: "PriceTable") -> list[
         f"{measured.processes} processes (the fastest split "
         f"{measured.mean_s / measured.fastest_s:.1f} times that, the slowest "
         f"{measured.mean_s / measured.slowest_s:.1f})",
-        f"          a process there takes {assumed.slower[0]:g} to {assumed.slower[1]:g} times as "
-        f"long as one here; up to {assumed.again[1]:.0%} is done twice",
+        f"          in the whole job each takes {assumed.slower[0]:g} to {assumed.slower[1]:g} "
+        f"times as long{again}",
     ]
+    if by_mrjob:
+        lines.append("          the local engine: what mrjob itself takes is not in it")
     if found.facts.steps > 1:
         lines.append("          the first step alone: what follows by `then` is not in it")
     if fleet.machine is not None:

@@ -41,15 +41,21 @@ def command(
     from mr.launch import plan_until_published, prepare_job
     from mr.profiles import check_profile
 
-    options["inputs"], others = split_options(analysis, options["inputs"], runner)
+    options["inputs"], others = split_options(
+        analysis,
+        options["inputs"],
+        by_mrjob=runner is not None or options["engine"] == "mrjob",
+    )
     asked = read_request(analysis, output, format_, report, options)
     check_profile(asked.request.profile, Path.cwd())
     engine = choose_engine(asked.settings, runner, others, quiet=quiet)
     engine.check(asked.request)
+    for limit in ("max_cost", "max_hours"):
+        if options[limit] is not None and engine.name == "mrjob":
+            option = "--" + limit.replace("_", "-")
+            raise UsageError(f"{option}: mrjob's tasks are not ours to hold back.")
     if options["max_cost"] is not None and engine.name != "cluster":
         raise UsageError("--max-cost: only a cluster's machines have a price; --max-hours?")
-    if options["max_hours"] is not None and engine.name == "mrjob":
-        raise UsageError("--max-hours: mrjob's tasks are not ours to hold back.")
 
     def run_once() -> None:
         spec, _ = prepare_job(asked.request, engine.settings, engine.store)

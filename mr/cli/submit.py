@@ -20,6 +20,7 @@ def command(analysis: str, output: str, format_: str | None, **options) -> None:
     from mr.errors import UsageError
     from mr.fleet import read_fleet
     from mr.launch import prepare_job
+    from mr.stages import NO_WORKER
 
     asked = read_request(analysis, output, format_, None, options)
     if output != "-" and not asked.output.publishes:
@@ -33,7 +34,5 @@ def command(analysis: str, output: str, format_: str | None, **options) -> None:
     submit_job(engine.store, open_cluster_queue(engine.settings, engine.store), spec)
     click.echo(introduction(engine.store, spec), err=True)
     if not read_fleet(engine.store):
-        click.echo(
-            "mr-telemetry: no worker is alive; start some with `mr-telemetry worker`.", err=True
-        )
+        click.echo(f"mr-telemetry: {NO_WORKER}", err=True)
     click.echo(spec.job)

@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mr.aws.emulator import emulator, end_with_parent, make_bucket, settings_for
+from mr.aws.emulator import emulator, make_bucket, settings_for
 from mr.errors import UsageError
+from mr.parents import end_with_parent
 from mr.text import shell_exports
 
 BUCKET = "mr-telemetry"

@@ -25,12 +25,12 @@ from mrjob.step import StepFailedException
 
 from mr import layout
 from mr.commits import committed_tasks
-from mr.ends import End, failed, write_end
+from mr.ends import End, failed, read_end, write_end
 from mr.engines.local import LocalObserver, run_here
 from mr.engines.mrjob.collecting import Collector
 from mr.engines.mrjob.parcel import Packed, write_parcel
 from mr.engines.mrjob.tasks import TaskFailed
-from mr.engines.mrjob.telemetry_job import TelemetryJob
+from mr.engines.mrjob.telemetry_job import ODD, TelemetryJob
 from mr.errors import JobError, JobFailed, JobInterrupted, MrError, UsageError
 from mr.plans import open_plan
 from mr.scratch import scratch_folder
@@ -43,8 +43,6 @@ from mr.wheel import own_wheel
 RUNNERS = ("inline", "local", "hadoop", "emr", "dataproc", "spark")
 #: Those that run on this machine.
 HERE = ("inline", "local")
-#: What a shell script of mrjob's, which quotes nothing, does not take as it is, nor does Hadoop.
-_ODD = re.compile(r"[\s*?\[\]{}'\"\\$`;&|<>()]")
 
 
 def split_arguments(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -85,6 +83,9 @@ class Runner:
         if self.name == "spark" and "--spark-master" not in self.options:
             # On this machine its processes are to have what this one has.
             ours += ["--python-bin", sys.executable]
+        if self.name in HERE:
+            # Its folder below the system's one for such files; what it told stands above.
+            ours += ["--cleanup-on-failure", "TMP"]
         try:
             return TelemetryJob([*ours, *self.options])
         except ValueError as error:
@@ -107,7 +108,7 @@ def run_by_mrjob(
     JobInterrupted at Ctrl-C.
     """
     since = time.monotonic()
-    if not committed_tasks(store, spec.job):
+    if read_end(store, spec.job) is None and not committed_tasks(store, spec.job):
         try:
             with scratch_folder(scratch) as folder, _plain(folder) as plain:
                 packed = pack(store, runner, spec, plain)
@@ -299,7 +300,7 @@ def bootstrap(runner: Runner, spec: JobSpec, folder: Path) -> list[str]:
 
 def _checked_uri(uri: str, runner: Runner) -> str:
     """The URI, if mrjob's shell script can take it. Raises JobFailed."""
-    if _ODD.search(uri):
+    if ODD.search(uri):
         raise JobFailed(
             f"{uri}: mrjob's -r {runner.name} cannot take a block of such a name; copy it to "
             "another, or leave it out by a filter."

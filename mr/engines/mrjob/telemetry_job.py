@@ -5,6 +5,7 @@ A planned job (`mr-telemetry run --engine mrjob`) comes with a parcel; of a clas
 """
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from mr.engines.mrjob.tasks import TaskFailed, Tasks
 from mr.errors import JobFailed, MrError, ObjectChanged, UsageError
 from mr.items import Item, Line
 from mr.mapping import open_planned
+from mr.parents import end_with_parent
 from mr.results import write_items
 from mr.runs import read_run, write_frame
 from mr.spec import JobSpec
@@ -42,6 +44,8 @@ from mr.text import utf8
 
 #: Those of mrjob's runners that bring the files of this machine to others, under other names.
 UPLOADING = ("hadoop", "emr", "dataproc")
+#: What a shell script of mrjob's, which quotes nothing, does not take as it is, nor does Hadoop.
+ODD = re.compile(r"[\s*?\[\]{}'\"\\$`;&|<>()]")
 #: The first release of EMR whose nodes can install our Python.
 EMR_RELEASE = "7.0.0"
 #: Hadoop ends a job with more counters than 120, its own included; the rest is in our report.
@@ -118,7 +122,14 @@ class TelemetryJob(MRJob):
         return runner
 
     def _check_inputs(self) -> None:
-        if self.options.planned or self.options.runner not in UPLOADING:
+        if self.options.planned:
+            return
+        odd = next((path for path in self.options.args if ODD.search(path)), None)
+        if self.options.runner == "local" and odd is not None:
+            raise UsageError(
+                f"{odd}: mrjob's -r local cannot take a file of such a name; -r inline can."
+            )
+        if self.options.runner not in UPLOADING:
             return
         here = [path for path in self.options.args if path != "-" and not is_uri(path)]
         if self.options.blocks == "files" and here:
@@ -135,9 +146,11 @@ class TelemetryJob(MRJob):
     @classmethod
     def run(cls) -> None:
         """Run the job, or one task of it, from the command line; exits as `mr-telemetry` does."""
+        if not {"--mapper", "--combiner", "--reducer"}.isdisjoint(sys.argv):
+            end_with_parent()  # a task, which is of no use to anybody without its job
         try:
             super().run()
-        except (TaskFailed, MrError) as error:
+        except (TaskFailed, MrError, OSError) as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             sys.exit(getattr(error, "exit_code", 1))
 
@@ -229,8 +242,14 @@ class TelemetryJob(MRJob):
 
     def take_line(self, _: Any, line: bytes) -> Pairs:
         """Take note of a block that a line names."""
-        if line.strip():
-            self._lines.append(line.decode())
+        text = line.decode(errors="replace")
+        if not self.options.planned and not text.strip().isprintable():
+            raise UsageError(
+                "the input is no list of blocks: with -r spark, or --blocks listed, give files "
+                "that name blocks, one a line."
+            )
+        if text.strip():
+            self._lines.append(text)
         yield from ()
 
     def map_lines(self) -> Pairs:
@@ -314,6 +333,8 @@ def as_mrjob(analysis: type[Analysis]) -> type[TelemetryJob]:
     Its input are the files of blocks (with `-r spark` or `--blocks listed`: lists of them, one a
     line), its output `key TAB value` in JSON, or what a plain script writes.
     """
+    if not (isinstance(analysis, type) and issubclass(analysis, Analysis)):
+        raise UsageError(f"{analysis!r} is no class of mr.Analysis.")
     return type(f"{analysis.__name__}Job", (TelemetryJob,), {"analysis": analysis})
 
 
