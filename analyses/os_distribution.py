@@ -11,7 +11,7 @@ class OSDistribution(Analysis):
 
     def map(self, record):
         """One for each record that names its system."""
-        system = record["info"].get("OS") if "info" in record else None
+        system = record.find("info", "OS")
         if isinstance(system, str):
             yield system, 1
         else:

@@ -133,6 +133,21 @@ class Record:
             self._payload = self._object().to_dict()
         return self._payload
 
+    def find(self, *names: str, default: Any = None) -> Any:
+        """The value at these names, each in the object before: `find("info", "OS")`.
+
+        The default where one of them is missing, or stands in what is no object.
+        """
+        found: Any = self._object()
+        for name in names:
+            if not isinstance(found, JsonObject):
+                return default
+            try:
+                found = found[name]
+            except KeyError:
+                return default
+        return found
+
     def __getitem__(self, name: str) -> Any:
         return self._object()[name]
 

@@ -252,3 +252,18 @@ def test_lines_left_out_are_not_validated():
     assert account.lines == 2000
     assert account.records == 0
     assert 400 < account.bad["no tab"] < 600
+
+
+def test_a_value_is_found_by_the_names_above_it():
+    """Or the default, where a name is missing or stands in what is no object."""
+    raw = b'{"info": {"OS": "Linux", "none": null, "list": [{"x": 1}]}, "ver": 2}'
+    record = on_turn(raw)
+
+    assert record.find("info", "OS") == "Linux"
+    assert record.find("ver") == 2
+    assert dict(record.find("info")) == {"OS": "Linux", "none": None, "list": [{"x": 1}]}
+    assert record.find("info", "none", default=5) is None
+    for names in (("info", "os"), ("info", "OS", "x"), ("info", "none", "x"), ("x", "y"),
+                  ("info", "list", "x"), ("ver", "x")):  # fmt: skip
+        assert record.find(*names) is None
+        assert record.find(*names, default=5) == 5

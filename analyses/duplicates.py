@@ -1,0 +1,34 @@
+"""Documents that were submitted more than once.
+
+Output: the document's id, how often it was submitted, and the first and the last date of that.
+`--set at_least=1` gives all documents.
+"""
+
+from mr import Analysis
+
+
+class Duplicates(Analysis):
+    """Counts submissions of each document."""
+
+    #: How often a document must have been submitted to be in the result.
+    at_least = 2
+
+    def map(self, record):
+        """One submission."""
+        day = record.dimensions.submission_date
+        yield record.id, (1, day, day)
+
+    def combine(self, key, values):
+        """Add up, and keep the range of dates."""
+        count, first, last = 0, None, None
+        for number, begin, end in values:
+            count += number
+            first = begin if first is None else min(first, begin)
+            last = end if last is None else max(last, end)
+        yield key, (count, first, last)
+
+    def reduce(self, key, values):
+        """Leave out what was submitted seldom enough."""
+        for found in self.combine(key, values):
+            if found[1][0] >= self.at_least:
+                yield found
