@@ -24,6 +24,7 @@ from mr.engines.onemachine import start_worker
 from mr.fleet import MESSAGES_PER_PROCESS
 from mr.generate import generate
 from mr.prices import load_prices
+from mr.spotfleet import MOST_MACHINES
 from mr.stores import open_store
 from mr.wheel import own_wheel
 
@@ -261,6 +262,11 @@ def test_the_state_of_a_cluster_is_shown(cluster):
     assert " of 2 wanted" in lines["machines"]
     facts = json.loads(as_json.out)
     assert (facts["wanted"], facts["waiting"], facts["dead_letters"]) == (2, 0, 0)
+
+
+def test_what_a_cluster_has_at_most_is_as_in_the_template(template):
+    """The number that options are held against before there is a stack."""
+    assert template["Parameters"]["MostMachines"]["Default"] == MOST_MACHINES
 
 
 def test_starting_machines_ends_none(cluster):

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     if options.requests:
-        from .asking import measured
+        from bench.simulation.asking import measured
 
         print(measured())
         return

@@ -41,7 +41,7 @@ _SOME = click.IntRange(min=1)
 @click.option("--email", default="", metavar="ADDRESS", help="Who hears of dead letters.")
 @click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Your network (repeatable).")
 @click.option("--image", default="", metavar="AMI", help="Amazon Linux 2023 (the newest).")
-@click.option("--start", type=_SOME, default=None, metavar="N", help="Start N machines now.")
+@click.option("--start", type=_SOME, default=None, metavar="N", help="Have N machines or more now.")
 def up(name: str, start: int | None, **options) -> None:
     """Make the cluster NAME, or change it to these options, and bring this very package to it.
 
