@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from browsers import axe, browser, browser_session  # noqa: F401 - fixtures for every test
 from hypothesis import settings
 from kernels import Compiled, Served
 from servers import fauxqs, ministack, seaweed  # noqa: F401 - fixtures for every test

@@ -139,6 +139,7 @@ ORDER = [
     # the faces
     "mr.progress",
     "mr.notebook",
+    "mr.dashboard",
     "mr.cli",
     "mr.analyses",
     "mr.bin",

@@ -1,6 +1,7 @@
 """One object of S3 being read or written: through broken connections, and in parts."""
 
 import io
+import mimetypes
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -41,6 +42,9 @@ CONFLICT_PAUSES = (0.05, 0.1, 0.3, 1.0, 3.0)
 #: object is: 180 + 190 + 190 = 560 s.
 SILENT_S = 180.0
 
+#: Kinds of files by their endings; the standard library's own, whatever this machine's list says.
+_KINDS = mimetypes.MimeTypes()
+
 #: The metadata that says who wrote an object.
 WRITER = "writer"
 
@@ -53,12 +57,11 @@ def part_bytes(number: int, first: int = PART_BYTES) -> int:
 def headers_for(name: str, start: bytes) -> dict[str, str]:
     """How an object of this name and beginning is announced to those who fetch it over HTTP.
 
-    JSON is called so, and gzip in a name that does not say it (`.gz`) an encoding, which
-    browsers undo.
+    JSON and the files of a page are called so, and gzip in a name that does not say it (`.gz`) an
+    encoding, which browsers undo.
     """
-    headers = {"ContentType": "application/octet-stream"}
-    if name.endswith(".json"):
-        headers["ContentType"] = "application/json"
+    kind, packed = _KINDS.guess_type(name)
+    headers = {"ContentType": kind if kind and not packed else "application/octet-stream"}
     if start.startswith(b"\x1f\x8b") and not name.endswith(".gz"):
         headers["ContentEncoding"] = "gzip"
     return headers

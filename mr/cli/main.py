@@ -32,6 +32,8 @@ COMMANDS = {
     "cat": "mr.cli.cat",
     "copy": "mr.cli.copy",
     "show": "mr.cli.show",
+    "dashboard": "mr.cli.dashboard",
+    "serve": "mr.cli.serve",
     "generate": "mr.cli.generate",
     "wheel": "mr.cli.wheel",
 }
@@ -58,6 +60,8 @@ SUMMARIES = {
     "cat": "Print the records of a block.",
     "copy": "Copy objects between folders and S3.",
     "show": "Show published histograms.",
+    "dashboard": "Write a static site that shows published histograms.",
+    "serve": "Show published histograms in a browser.",
     "generate": "Write realistic sample data.",
     "wheel": "Write this package as a wheel, for other machines.",
 }

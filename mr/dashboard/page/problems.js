@@ -1,0 +1,37 @@
+/* What can go wrong, as sentences for the person; and how they are shown. */
+"use strict";
+
+/** What a person can understand, and perhaps mend. `text` is a sentence. */
+class Problem extends Error {}
+
+/** The sentence of any error. */
+function sentenceOf(error) {
+  if (error instanceof Problem) return error.message;
+  console.error(error);
+  return `The page itself has failed (${error.message}). Please report this with the link above.`;
+}
+
+/** Show these errors, each once, with a way to try again. */
+function showProblems(errors, retry) {
+  const place = document.getElementById("problems");
+  const sentences = [...new Set(errors.map(sentenceOf))];
+  place.replaceChildren(
+    ...sentences.map((sentence) => element("p", { class: "problem" }, sentence)),
+  );
+  if (sentences.length && retry) {
+    const again = element("button", { type: "button" }, "Try again");
+    again.addEventListener("click", retry);
+    place.append(again);
+  }
+}
+
+/** An HTML element with attributes and children; text is never read as HTML. */
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+}
