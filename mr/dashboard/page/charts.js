@@ -113,8 +113,10 @@ function line(label, points, hex, more = {}) {
 
 /** An edge of a band: no line, and filled up to the dataset before if it is the upper one. */
 function edge(label, points, hex, isUpper, strength) {
+  // A single day has no width to be filled.
+  const marks = { pointRadius: points.length === 1 ? 6 : 0, pointStyle: "line", borderWidth: 0 };
   return {
-    ...line(label, points, hex, { borderWidth: 0, pointRadius: 0, pointHoverRadius: 0 }),
+    ...line(label, points, hex, { ...marks, pointBorderWidth: 2, pointHoverRadius: 0 }),
     backgroundColor: faint(hex, strength),
     fill: isUpper ? "-1" : false,
     segment: {
@@ -242,7 +244,7 @@ function drawSubmissions(series, choice, range) {
       afterFit: fixedWidth,
       stacked: true,
       beginAtZero: true,
-      ticks: { maxTicksLimit: 4, callback: formatNumber },
+      ticks: { maxTicksLimit: 4, precision: 0, callback: formatNumber },
     }),
   };
   const total = series.reduce((sum, one) => sum + one.total.submissions, 0);

@@ -76,7 +76,7 @@ async function load(isOld) {
     throw new Problem("Nothing is published yet: `mr-telemetry run histograms` does so.");
   }
   const unknown = choice.versions.filter((name) => !Object.hasOwn(folders, name));
-  const problems = unknown.map((name) => new Problem(`There is no version ${name} here.`));
+  const problems = unknown.map((name) => new ChoiceProblem(`There is no version ${name} here.`));
   let versions = choice.versions.filter((name) => !unknown.includes(name));
   if (!versions.length) versions = [firstVersion(names)];
 
@@ -192,7 +192,7 @@ function drawAll(found) {
   if (!series.length || !withData.length) {
     for (const id of ["evolution", "distribution"]) byId(id).hidden = true;
     shown = null;
-    return [new Problem(nothingText(found, series))];
+    return [new ChoiceProblem(nothingText(found, series))];
   }
   const statistics = statisticsOf(definition, series);
   const statistic = statistics.find(({ name }) => name === choice.statistic) ?? statistics[0];
@@ -225,7 +225,7 @@ function drawAll(found) {
   drawTables();
   const kinds = new Set(found.map((one) => one.definition.kind));
   return kinds.size > 1
-    ? [new Problem(`${measure} is of different kinds in these versions: ${[...kinds].join(", ")}.`)]
+    ? [new ChoiceProblem(`${measure} is of different kinds in these versions: ${[...kinds].join(", ")}.`)]
     : [];
 }
 

@@ -1,8 +1,11 @@
 /* What can go wrong, as sentences for the person; and how they are shown. */
 "use strict";
 
-/** What a person can understand, and perhaps mend. `text` is a sentence. */
+/** What a person can understand, and perhaps mend; its message is a sentence. */
 class Problem extends Error {}
+
+/** What another choice mends, and no other try. */
+class ChoiceProblem extends Problem {}
 
 /** The sentence of any error. */
 function sentenceOf(error) {
@@ -18,7 +21,7 @@ function showProblems(errors, retry) {
   place.replaceChildren(
     ...sentences.map((sentence) => element("p", { class: "problem" }, sentence)),
   );
-  if (sentences.length && retry) {
+  if (errors.some((error) => !(error instanceof ChoiceProblem))) {
     const again = element("button", { type: "button" }, "Try again");
     again.addEventListener("click", retry);
     place.append(again);

@@ -151,7 +151,7 @@ function loadRows(version, measure, by) {
   return loadOnce(name, async () => {
     if (!Object.hasOwn(version.definitions, measure) || !NAME.test(measure)) {
       const reason = version.coverage?.measures?.left_out?.[measure];
-      throw new Problem(
+      throw new ChoiceProblem(
         reason
           ? `${version.name} does not publish ${measure}: ${reason}.`
           : `${version.name} has no measure ${measure}.`,
