@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mr.analysis import Analysis
     from mr.exact import exact_partial, exact_sum
-    from mr.notebook import Result, run
+    from mr.notebook import Result, local_cluster, run
 
-__all__ = ["Analysis", "Result", "exact_partial", "exact_sum", "run"]
+__all__ = ["Analysis", "Result", "exact_partial", "exact_sum", "local_cluster", "run"]
 
 #: Where each public name lives; loaded at first use, so that importing mr costs nothing.
 _HOMES = {
@@ -18,6 +18,7 @@ _HOMES = {
     "Result": "mr.notebook",
     "exact_partial": "mr.exact",
     "exact_sum": "mr.exact",
+    "local_cluster": "mr.notebook",
     "run": "mr.notebook",
 }
 

@@ -33,6 +33,10 @@ class MrError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the sentence, without the lines of our code that led to it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UsageError(MrError):
     """Raised when what the person asked for cannot be done as asked."""

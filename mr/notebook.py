@@ -1,9 +1,13 @@
 """Jobs from Python and notebooks: `run`, and the `Result` that iterates and shows itself."""
 
-import html
+import heapq
 import itertools
+import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -13,8 +17,11 @@ from mr.cells import cell_text, integers_of_any_length
 from mr.columns import Columns, Kind, columns_of
 from mr.config import load_settings, parse_share
 from mr.ends import EndState, failure_of
+from mr.engines import onemachine
 from mr.engines.choice import Engine, choose_engine
+from mr.engines.onemachine import LocalCluster
 from mr.errors import UsageError
+from mr.extras import import_pandas
 from mr.heartbeat import alive
 from mr.items import Item, Items, Line
 from mr.launch import (
@@ -30,6 +37,7 @@ from mr.progress import Display
 from mr.report import summary
 from mr.results import format_of, write_file
 from mr.scratch import scratch_folder
+from mr.tables import aligned, html_table
 from mr.text import is_utf8
 
 #: Rows of a result that its table shows.
@@ -37,6 +45,9 @@ ROWS_SHOWN = 20
 
 #: Characters of one cell that its table shows.
 CELL_CHARACTERS = 60
+
+#: Rows that are plotted as bars, unless the largest are asked for.
+BARS = 50
 
 
 def run(
@@ -116,16 +127,47 @@ def run(
     )
 
 
+@contextmanager
+def local_cluster(
+    workers: int | None = None, folder: str | PathLike[str] | None = None
+) -> Iterator[LocalCluster]:
+    """Run a cluster on this machine in a with-block, as `mr-telemetry local-cluster` does.
+
+    S3, the queue and `workers` processes (one a processor) end with the block, or with this process
+    on Linux. Within the block the environment leads there: `run`, `mr.histograms.open` and every
+    command that is started find S3 at `cluster.bucket`, and run jobs on the cluster unless they
+    name a store. What is stored is kept in `folder`, or else is gone at the end: take answers out
+    before, for example by `to_dict`.
+
+    Raises UsageError when the servers are not installed or do not start.
+    """
+    settings = load_settings({} if workers is None else {"workers": str(workers)})
+    place = None if folder is None else Path(folder).absolute()
+    with onemachine.local_cluster(place, settings.workers) as cluster:
+        before = {name: os.environ.get(name) for name in cluster.settings}
+        os.environ.update(cluster.settings)
+        try:
+            yield cluster
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
 def _run_once(request: Request, engine: Engine, *, quiet: bool) -> "Result":
     store = engine.store
     spec, _ = prepare_job(request, engine.settings, store)
     with (
         alive(store, spec.job),
-        Display(spec.listing["bytes"], quiet=quiet or engine.tells) as display,
+        Display(spec.listing["bytes"], quiet=quiet or engine.tells, in_cell=True) as display,
     ):
         for sentence in near_misses(steps(request.analysis)):
             display.trouble(sentence)
         end, report = engine.run(spec, display)
+        if end.state is EndState.DONE:
+            display.conclude(summary(report))
     if spec.profile:
         print(told_profile(store, spec, report, Path()), file=sys.stderr)
     if end.state is not EndState.DONE:
@@ -193,12 +235,7 @@ class Result:
         Cells stay Python's where pandas has no type for them. Raises UsageError when pandas is
         not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise UsageError(
-                "to_pandas() needs pandas: pip install 'mr-telemetry[notebook]'"
-            ) from None
+        pandas = import_pandas()
         items = list(self._items())
         columns = columns_of(items)
         cells = zip(*map(columns.row, items), strict=True) if items else ([] for _ in columns.names)
@@ -206,6 +243,66 @@ class Result:
         for name, kind, column in zip(columns.names, columns.kinds, cells, strict=True):
             table[name] = pandas.Series(list(column), dtype=_dtype(kind, column))
         return pandas.DataFrame(table)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        top: int | None = None,
+        title: str | None = None,
+        color: str | None = None,
+    ) -> Any:
+        """Draw the value of each key, which must be a number, and return matplotlib's Axes.
+
+        Keys that are dates (YYYYMMDD) or numbers make a line, all others a bar for each row. `top`
+        draws bars of the rows with the largest values, so many, in the result's order. Raises
+        UsageError when there is nothing to draw, or no number, or too much, or matplotlib is not
+        installed.
+        """
+        from mr import plotting
+
+        pairs = self._numbers(top)
+        look = {"title": title or "", "color": color}
+        keys = [key for key, _ in pairs]
+        numbers = [number for _, number in pairs]
+        if top is None:
+            places = _places(keys)
+            if places is not None:
+                label = "" if isinstance(places[0], date) else "key"
+                return plotting.line(places, numbers, ax, x_label=label, y_label="value", **look)
+            if len(pairs) > BARS:
+                raise UsageError(
+                    f"the result has more rows than a plot has room for ({len(pairs):,}): "
+                    f"plot(top=20) draws the largest 20."
+                )
+        labels = [_label(key) for key in keys]
+        return plotting.horizontal_bars(labels, numbers, ax, x_label="value", **look)
+
+    def _numbers(self, top: int | None) -> list[tuple[Any, int | float]]:
+        """The pairs with values as numbers; of these the largest `top`, in their order."""
+        if top is not None and top < 1:
+            raise UsageError(f"top is how many rows are plotted: at least 1, not {top}.")
+
+        def pairs() -> Iterator[tuple[int, Any, int | float]]:
+            for place, pair in enumerate(self):
+                if isinstance(pair, str):
+                    raise UsageError(f"lines of text cannot be plotted ({_short(pair)!r}).")
+                key, value = pair
+                number = _number(value)
+                if number is None:
+                    raise UsageError(
+                        f"only numbers can be plotted, and the value of {key!r:.60} is "
+                        f"{value!r:.60}: choose what to plot by to_pandas()."
+                    )
+                yield place, key, number
+
+        found = pairs()
+        if top is not None:
+            found = iter(sorted(heapq.nlargest(top, found, key=lambda row: row[2])))
+        chosen = [(key, number) for _, key, number in found]
+        if not chosen:
+            raise UsageError("the result is empty, so there is nothing to plot.")
+        return chosen
 
     def save(self, path: str, format: str | None = None) -> int:
         """Write the result to a file, in the format of its ending, and return the number of rows.
@@ -218,24 +315,11 @@ class Result:
 
     def __repr__(self) -> str:
         columns, rows, note = self._shown()
-        table = [columns.names, *rows]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in table
-        ]
-        return "\n".join([*lines, *note])
+        return "\n".join([*aligned([columns.names, *rows]), *note])
 
     def _repr_html_(self) -> str:
         columns, rows, note = self._shown()
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in columns.names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in rows
-        )
-        notes = "".join(f"<p>{html.escape(line)}</p>" for line in note)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return f"<div>{table}{notes}</div>"
+        return html_table(columns.names, rows, note)
 
     def _shown(self) -> tuple[Columns, list[list[str]], list[str]]:
         """Return the first rows as text, and the lines that stand below them."""
@@ -252,6 +336,27 @@ class Result:
         return columns, rows, [*note, *([summary(self.report)] if self.report else [])]
 
 
+def _places(keys: Sequence[Any]) -> list[Any] | None:
+    """The keys as dates (YYYYMMDD), or as numbers; None where they are neither."""
+    from mr.plotting import day_of
+
+    types = set(map(type, keys))
+    if types <= {int} or types <= {str}:
+        try:
+            return [day_of(str(key)) for key in keys]
+        except ValueError:
+            pass
+    return list(keys) if all(_number(key) is not None for key in keys) else None
+
+
+def _number(value: Any) -> int | float | None:
+    """The value as a number that can be plotted; None if it is none."""
+    number = value.item() if getattr(value, "shape", None) == () else value
+    if type(number) is int and abs(number) < 1e300:
+        return number
+    return number if type(number) is float and math.isfinite(number) else None
+
+
 def _dtype(kind: Kind, cells: Sequence[Any]) -> str | None:
     """Return the pandas type that holds the cells exactly; None where pandas finds it itself."""
     if kind == "int" and None in cells:
@@ -261,6 +366,10 @@ def _dtype(kind: Kind, cells: Sequence[Any]) -> str | None:
     if kind == "string" and all(cell is None or is_utf8(cell) for cell in cells):
         return None
     return "object"
+
+
+def _label(key: Any) -> str:
+    return _short(", ".join(map(cell_text, key)) if isinstance(key, tuple) else cell_text(key))
 
 
 def _short(text: str) -> str:

@@ -17,7 +17,9 @@ from published import DIMENSIONS as FIRST
 import mr.histograms
 from mr.errors import MrError, UsageError
 from mr.histograms.definitions import Definition
-from mr.histograms.reading import Version, open_published
+from mr.histograms.evolution import DATES_SHOWN, Evolution
+from mr.histograms.reading import ROWS_SHOWN, Version, open_published
+from mr.histograms.statistics import Histogram
 from mr.testing import ping, run_analysis
 
 #: A block of the next build; one that came long after it; and other versions.
@@ -194,6 +196,92 @@ def test_an_evolution_is_a_histogram_for_each_date(version: Version):
     assert {day: one.sum for day, one in linux.items()} == {"20140602": 4}
     assert list(version.evolution("TIMES", start="20140602")) == ["20140603"]
     assert version.evolution("TIMES", end="20140531") == {}
+
+
+def test_an_evolution_is_a_table(version: Version):
+    """A row for each date, the same to pandas, in text and in HTML."""
+    found = version.evolution("TIMES", by="submission", OS=["WINNT", "Linux"])
+    first, second = found.values()
+    frame = found.to_pandas()
+
+    assert list(frame.columns) == [
+        *("date", "submissions", "count", "mean", "p5", "p25", "p50", "p75", "p95"),
+    ]
+    assert frame["date"].tolist() == ["20140602", "20140604"]
+    assert frame["submissions"].tolist() == [3, 1]
+    assert frame["count"].tolist() == [8, 2]
+    assert frame["mean"].tolist() == [46 / 8, 0]
+    assert frame["p50"].tolist() == [first.median, second.median]
+    assert frame["p95"].tolist() == [first.percentile(95), second.percentile(95)]
+    lines = repr(found).splitlines()
+    assert [line.split()[:4] for line in lines[:3]] == [
+        ["date", "submissions", "count", "mean"],
+        ["20140602", "3", "8", "5.8"],
+        ["20140604", "1", "2", "0.0"],
+    ]
+    assert lines[3:] == [
+        "nightly/31 TIMES, by submission date, OS WINNT or Linux",
+        "by submission date; percentiles are estimates",
+    ]
+    assert "<td>20140602</td><td>3</td><td>8</td><td>5.8</td>" in found._repr_html_()
+    assert "<p>nightly/31 TIMES, by submission date, OS WINNT or Linux</p>" in found._repr_html_()
+
+
+def test_an_empty_evolution_shows_that_it_is(version: Version):
+    """A choice without rows has no dates."""
+    found = version.evolution("TIMES", end="20140531")
+
+    assert len(found) == 0
+    assert repr(found).splitlines()[1] == "(no dates)"
+    assert found.to_pandas().shape == (0, 9)
+
+
+def test_a_long_evolution_shows_its_last_dates():
+    """Those that are asked for most, and how many there are."""
+    empty = Histogram.of_rows(Definition("boolean"), [])
+    found = Evolution({str(20140100 + day): empty for day in range(25, 0, -1)})
+    lines = repr(found).splitlines()
+
+    assert list(found) == sorted(found)
+    assert [line.split()[0] for line in lines[1:-2]] == list(found)[-DATES_SHOWN:]
+    assert lines[-2] == f"(the last {DATES_SHOWN} of 25 dates)"
+
+
+def test_what_is_chosen_has_its_name(version: Version):
+    """It says of what it is: version, measure, dates, filters."""
+    assert version.histogram("LINES").name == "nightly/31 LINES, by build date"
+    chosen = version.histogram(
+        "TIMES", "submission", start="2014-06-01", end="20140603", OS="WINNT"
+    )
+    assert chosen.name == (
+        "nightly/31 TIMES, by submission date, from 20140601, to 20140603, OS WINNT"
+    )
+    (day, one), *_ = version.evolution("TIMES").items()
+    assert one.name == f"nightly/31 TIMES, by build date, {day}"
+
+
+def test_a_folder_and_a_version_show_tables(made: Path, version: Version):
+    """Versions and their folders; measures, how they are defined, and how many there are."""
+    published = mr.histograms.open(made)
+    folders, measures = published._repr_html_(), version._repr_html_()
+
+    assert [f"<tr><td>{name}</td><td>{versions(made)[name]}</td></tr>" in folders
+            for name in published] == [True] * 4  # fmt: skip
+    assert f"<p>{made}: 4 versions</p>" in folders
+    assert "<tr><td>TIMES</td><td>exponential</td><td>10</td><td>Time</td></tr>" in measures
+    assert "<p>nightly/31: 3 measures</p>" in measures
+
+
+def test_a_version_of_many_measures_shows_some(copy: Path):
+    """A notebook is not flooded, and what definitions say is escaped."""
+    definition = {"kind": "boolean", "description": "<i>a & b</i>"}
+    names = [f"M{number:02}" for number in range(30)]
+    (live(copy) / "histograms.json").write_text(json.dumps(dict.fromkeys(names, definition)))
+    shown = mr.histograms.open(copy)["nightly/31"]._repr_html_()
+
+    assert shown.count("<tr>") == 1 + ROWS_SHOWN
+    assert "<td>&lt;i&gt;a &amp; b&lt;/i&gt;</td>" in shown
+    assert "<p>nightly/31: 30 measures, of which 20 are shown</p>" in shown
 
 
 def test_simple_measures_are_measures(version: Version):

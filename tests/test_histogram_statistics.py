@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mr.errors import UsageError
 from mr.histograms.definitions import Definition
-from mr.histograms.statistics import Histogram
+from mr.histograms.statistics import BUCKETS_SHOWN, Histogram
 
 EXPONENTIAL = Definition("exponential", 1, 10_000, 10)
 LINEAR = Definition("linear", 1, 10, 5)
@@ -54,9 +54,9 @@ def row(definition: Definition, values: Sequence[int], submissions: int = 1) -> 
     return [*counts, sum(values), math.fsum(logs), squares, low, high, submissions, 4711]
 
 
-def histogram(definition: Definition, *groups: Sequence[int]) -> Histogram:
+def histogram(definition: Definition, *groups: Sequence[int], name: str = "") -> Histogram:
     """The distribution of some groups of values, each of which is a row."""
-    return Histogram.of_rows(definition, [row(definition, values) for values in groups])
+    return Histogram.of_rows(definition, [row(definition, values) for values in groups], name)
 
 
 def place(found: Histogram, value: float) -> int:
@@ -374,8 +374,63 @@ def test_tables_need_pandas(monkeypatch: pytest.MonkeyPatch):
         histogram(LINEAR).to_pandas()
 
 
-def test_its_text_is_one_line():
-    """What a notebook or a debugger shows."""
-    assert repr(histogram(LINEAR, [1] * 1234)) == (
-        "<Histogram linear, 5 buckets, count 1,234, submissions 1>"
-    )
+def test_it_shows_itself_as_a_table_with_bars():
+    """From its first value to its last, with what can be said of it below."""
+    found = histogram(LINEAR, [1, 1, 5, 9, 9, 9], name="nightly/31 LINES, by build date")
+
+    assert repr(found).splitlines() == [
+        "from  count  share",
+        f"   1      2  33.3%  {27 * '█'}",
+        f"   4      1  16.7%  {13 * '█'}",
+        f"   7      3  50.0%  {40 * '█'}",
+        "nightly/31 LINES, by build date",
+        "linear, 1 submission, 6 values",
+        f"mean 5.67, standard deviation {found.standard_deviation:.2f}, "
+        f"geometric mean {found.geometric_mean:.2f}",
+        "percentiles (estimates): 5%: 1.4, 25%: 3.2, 50%: 7.0, 75%: 8.5, 95%: 9.7",
+    ]
+
+
+def test_an_empty_one_shows_that_it_is():
+    """No rows, no mean, no percentile, and no failure."""
+    assert repr(histogram(LINEAR)).splitlines() == [
+        "from  count  share",
+        "(no values)",
+        "linear, 0 submissions, 0 values",
+    ]
+
+
+def test_categories_show_no_mean():
+    """The mean of states means nothing."""
+    shown = repr(histogram(Definition("enumerated", n_values=3), [0, 2, 2]))
+
+    assert shown.splitlines()[-1] == "enumerated, 1 submission, 3 values"
+    assert "mean" not in shown
+
+
+def test_one_of_many_buckets_shows_the_first():
+    """A notebook is not flooded, and the table says that there are more."""
+    found = histogram(Definition("enumerated", n_values=900), [100, 102, 800])
+    lines = repr(found).splitlines()
+
+    assert lines[1].split()[:2] == ["100", "1"]
+    assert lines[BUCKETS_SHOWN].split()[0] == str(100 + BUCKETS_SHOWN - 1)
+    assert lines[BUCKETS_SHOWN + 1] == f"(the first {BUCKETS_SHOWN} buckets of more)"
+
+
+def test_html_has_the_same_rows_and_is_escaped():
+    """The same cells as in the text, and a name from a filter is never markup."""
+    shown = histogram(LINEAR, [1, 5], name="x OS <b>&")._repr_html_()
+
+    bar = '<td style="text-align:left;color:#0072B2">'
+    assert f"<td>1</td><td>1</td><td>50.0%</td>{bar}{40 * '█'}</td>" in shown
+    assert shown.count("<tr>") == 1 + 2
+    assert "<p>x OS &lt;b&gt;&amp;</p>" in shown
+    assert "<p>linear, 1 submission, 2 values</p>" in shown
+
+
+def test_a_sum_keeps_a_name_that_both_have():
+    """Of two names neither is that of the sum."""
+    one, other = (histogram(LINEAR, [1], name=name) for name in ("one", "other"))
+
+    assert ((one + one).name, (one + other).name) == ("one", "")

@@ -20,6 +20,9 @@ ORDER = [
     "mr.layout",
     "mr.config",
     "mr.text",
+    "mr.tables",
+    "mr.extras",
+    "mr.plotting",
     "mr.clock",
     "mr.garbage",
     "mr.metering",
@@ -157,6 +160,8 @@ HEAVY = [
     "cloudpickle",
     "simplejson",
     "pyarrow",
+    "pandas",
+    "matplotlib",
     "mrjob",
 ]
 

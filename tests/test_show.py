@@ -204,7 +204,7 @@ def test_a_categorical_measure_has_no_mean(command: Command, made: Path):
     """The mean of states means nothing, so it is not shown."""
     shown = lines(command("show", made, "nightly/31", "STATES"))
 
-    assert shown[1:3] == ["enumerated, 1 submissions, 3 values", ""]
+    assert shown[1:3] == ["enumerated, 1 submission, 3 values", ""]
     assert [line.split()[:3] for line in shown[4:6]] == [["0", "1", "33.3%"], ["1", "2", "66.7%"]]
 
 

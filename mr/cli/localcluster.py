@@ -14,8 +14,6 @@ def command(workers: str | None, folder: str | None, port: int | None) -> None:
     Without --dir all that it holds is gone at the end.
     """
     import signal
-    import tempfile
-    from contextlib import ExitStack
     from pathlib import Path
 
     from mr.config import load_settings
@@ -24,14 +22,13 @@ def command(workers: str | None, folder: str | None, port: int | None) -> None:
     settings = load_settings({"workers": workers})
     # A terminal that is closed is Ctrl-C too.
     signal.signal(signal.SIGHUP, signal.default_int_handler)
-    with ExitStack() as stack:
-        place = Path(folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="mr-")))
-        cluster = stack.enter_context(local_cluster(place.absolute(), settings.workers, port=port))
+    place = Path(folder).absolute() if folder else None
+    with local_cluster(place, settings.workers, port=port) as cluster:
         try:
             click.echo(cluster.exports(), nl=False)
             click.echo(
                 f"A cluster with {len(cluster.workers)} workers is running; Ctrl-C stops it. The "
-                f"lines above let other terminals use it. Logs: {place}",
+                f"lines above let other terminals use it. Logs: {cluster.folder}",
                 err=True,
             )
             while True:

@@ -3,6 +3,7 @@
 import click
 
 from mr.cli.options import need_inputs, read_input_list, selection_options
+from mr.tables import aligned
 
 
 @click.command("ls")
@@ -61,15 +62,7 @@ def _table(blocks, fields, schema) -> list[str]:
     for values, group in sorted(groups.items(), key=lambda item: item[0]):
         spans = (_span(*ends) for ends in zip(group.low, group.high, strict=True))
         rows.append((*values, str(group.blocks), f"{group.size:,}", *spans))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numbers = (len(fields), len(fields) + 1)
-    return [
-        "  ".join(
-            cell.rjust(width) if place in numbers else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return aligned(rows, right=(len(fields), len(fields) + 1))
 
 
 class _Group:

@@ -4,10 +4,12 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from mr.tables import BLOCK, aligned, bars
 
 if TYPE_CHECKING:
     from mr.histograms.reading import Published, Version
@@ -89,7 +91,7 @@ def command(
         table = _buckets(histogram)
         if format_ == "table":
             click.echo(f"{version} {measure}, by {by} date")
-            for line in [*_summary(histogram), "", *_bars(histogram)]:
+            for line in [*histogram.summary(), "", *_bars(histogram)]:
                 click.echo(line)
             return
         notes = []
@@ -108,17 +110,8 @@ def _print(table: Table, format_: str) -> None:
         writer.writerows([names, *rows])
     else:
         shown = [names, *(["" if cell is None else str(cell) for cell in row] for row in rows)]
-        for line in _aligned(shown):
+        for line in aligned(shown):
             click.echo(line)
-
-
-def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _versions(published: "Published") -> Table:
@@ -165,47 +158,20 @@ def _buckets(histogram: "Histogram") -> Table:
     return ("start", "end", "count"), list(rows)
 
 
-def _summary(histogram: "Histogram") -> list[str]:
-    lines = [
-        f"{histogram.kind}, {histogram.submissions:,} submissions, {histogram.count:,} values",
-    ]
-    known = {
-        "mean": histogram.mean,
-        "standard deviation": histogram.standard_deviation,
-        "geometric mean": histogram.geometric_mean,
-    }
-    if histogram.is_categorical or histogram.count <= 0:
-        return lines
-    told = [f"{name} {value:,.2f}" for name, value in known.items() if value is not None]
-    percentiles = histogram.percentiles().items()
-    estimates = ", ".join(f"{p}%: {value:,.1f}" for p, value in percentiles if value is not None)
-    return [*lines, ", ".join(told), f"percentiles (estimates): {estimates}"]
-
-
 def _bars(histogram: "Histogram") -> list[str]:
-    starts, counts = (array.tolist() for array in histogram.to_numpy())
-    total, most = max(histogram.count, 1), max([*counts, 1])
-    rows = [("from", "count", "share")]
-    rows += [
-        (f"{start:,}", f"{count:,}", f"{count / total:.1%}")
-        for start, count in zip(starts, counts, strict=True)
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    names, rows = histogram.table()
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     columns = shutil.get_terminal_size((80, 24)).columns
     room = min(max(columns - sum(widths) - 2 * len(widths), NARROWEST_BAR), WIDEST_BAR)
-    full = _bar_character()
-    bars = ["", *(full * round(room * max(count, 0) / most) for count in counts)]
-    return [
-        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=True)), bar])
-        .rstrip()
-        for row, bar in zip(rows, bars, strict=True)
-    ]  # fmt: skip
+    drawn = bars(histogram.counts.tolist(), room, _bar_character())
+    whole = [(*row, bar) for row, bar in zip(rows, drawn, strict=True)]
+    return aligned([(*names, ""), *whole], right=range(len(names)))
 
 
 def _bar_character() -> str:
     """A full block, where the output's encoding has one."""
     try:
-        "█".encode(sys.stdout.encoding or "ascii")
+        BLOCK.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return "#"
-    return "█"
+    return BLOCK

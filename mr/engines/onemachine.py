@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,10 +23,29 @@ LEAVE_S = 60.0
 
 @dataclass(frozen=True)
 class LocalCluster:
-    """A running cluster: the environment by which every command uses it, and its workers."""
+    """A running cluster: the environment by which every command uses it, and its workers.
+
+    folder: where its data and its logs lie.
+    """
 
     settings: Mapping[str, str]
     workers: list[subprocess.Popen]
+    folder: Path
+
+    @property
+    def bucket(self) -> str:
+        """Where input may be copied to: the URL of its bucket."""
+        return f"s3://{BUCKET}"
+
+    @property
+    def store(self) -> str:
+        """Where its jobs live."""
+        return self.settings["MR_TELEMETRY_STORE"]
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+        return self.settings["MR_TELEMETRY_QUEUE"]
 
     def exports(self) -> str:
         """The settings as lines for a shell."""
@@ -34,14 +54,16 @@ class LocalCluster:
 
 @contextmanager
 def local_cluster(
-    folder: Path, workers: int, *, port: int | None = None, options: tuple[str, ...] = ()
+    folder: Path | None, workers: int, *, port: int | None = None, options: tuple[str, ...] = ()
 ) -> Iterator[LocalCluster]:
     """Run a cluster in a with-block; what it stores lies in `folder`, and so do its logs.
 
-    `options` go to each worker. Raises UsageError when the servers are not installed or do not
-    start.
+    Without a folder all of it is gone at the end. `options` go to each worker. Raises UsageError
+    when the servers are not installed or do not start.
     """
     with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mr-")))
         stack.enter_context(_alone(folder))
         url = stack.enter_context(emulator(folder, port))
         make_bucket(url, BUCKET)
@@ -54,7 +76,7 @@ def local_cluster(
         stack.callback(_end, running)
         for number in range(1, workers + 1):
             running.append(start_worker(folder / f"worker-{number}.log", settings, options))
-        yield LocalCluster(settings, running)
+        yield LocalCluster(settings, running, folder)
 
 
 @contextmanager
@@ -66,7 +88,7 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"{folder} is in use by another local cluster; stop it, or name another --dir."
+                f"{folder} is in use by another local cluster; stop it, or name another folder."
             ) from None
         yield
 

@@ -17,20 +17,27 @@ from os import PathLike, fspath
 from typing import Any
 
 from mr.errors import FormatError, ObjectMissing, UsageError
+from mr.extras import import_pandas
 from mr.histograms.bodies import read_body
 from mr.histograms.definitions import Definition, parse_definition
+from mr.histograms.evolution import Evolution
 from mr.histograms.filters import LEVELS, Path, tree_paths
 from mr.histograms.folders import VERSIONS
 from mr.histograms.placing import is_name
 from mr.histograms.statistics import Histogram
 from mr.store import Store
 from mr.stores import open_store
+from mr.tables import html_table
+from mr.text import counted
 
 #: Kinds of dates, and how the files that have them are called.
 KINDS = {"build": "by-build-date", "submission": "by-submission-date"}
 
 #: Names that an error shows.
 _NAMES_SHOWN = 12
+
+#: Measures, or versions, that a table shows.
+ROWS_SHOWN = 20
 
 
 def open_published(place: str | PathLike[str]) -> "Published":
@@ -71,6 +78,10 @@ class Published:
     def __repr__(self) -> str:
         return f"<Published {self._store.url}: {', '.join(self.versions)}>"
 
+    def _repr_html_(self) -> str:
+        rows = [(version, self._folders[version]) for version in self.versions]
+        return _html(("version", "folder"), rows, "version", self._store.url)
+
 
 class Version:
     """One channel and major version; files are read when they are asked for."""
@@ -82,6 +93,13 @@ class Version:
 
     def __repr__(self) -> str:
         return f"<Version {self.name} in {self.folder}: {len(self.measures)} measures>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for measure in self.measures:
+            definition = self.definition(measure)
+            rows.append((measure, definition.kind, str(definition.buckets), definition.description))
+        return _html(("measure", "kind", "buckets", "description"), rows, "measure", self.name)
 
     @cached_property
     def _definitions(self) -> dict[str, Any]:
@@ -153,7 +171,8 @@ class Version:
         """
         definition = self.definition(measure)
         chosen = self._chosen(measure, by, start, end, filters)
-        return Histogram.of_rows(definition, (row for _, _, row in chosen))
+        name = self._title(measure, by, start, end, filters)
+        return Histogram.of_rows(definition, (row for _, _, row in chosen), name)
 
     def evolution(
         self,
@@ -163,13 +182,18 @@ class Version:
         start: str | date | None = None,
         end: str | date | None = None,
         **filters: str | Sequence[str],
-    ) -> dict[str, Histogram]:
+    ) -> Evolution:
         """Date to distribution, in order of the dates; else as `histogram`."""
         definition = self.definition(measure)
         found: dict[str, list] = defaultdict(list)
         for day, _, row in self._chosen(measure, by, start, end, filters):
             found[day].append(row)
-        return {day: Histogram.of_rows(definition, rows) for day, rows in found.items()}
+        name = self._title(measure, by, start, end, filters)
+        histograms = {
+            day: Histogram.of_rows(definition, rows, f"{name}, {day}")
+            for day, rows in found.items()
+        }
+        return Evolution(histograms, name, by)
 
     def to_pandas(
         self,
@@ -184,12 +208,7 @@ class Version:
 
         Columns: date, reason, appName, OS, osVersion, arch, submissions, count, sum, mean.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise UsageError(
-                "to_pandas() needs pandas: pip install 'mr-telemetry[notebook]'"
-            ) from None
+        pandas = import_pandas()
         definition = self.definition(measure)
         rows = []
         for day, path, row in self._chosen(measure, by, start, end, filters):
@@ -197,6 +216,22 @@ class Version:
             rows.append((day, *path, one.submissions, one.count, one.sum, one.mean))
         columns = ["date", *LEVELS, "submissions", "count", "sum", "mean"]
         return pandas.DataFrame(rows, columns=columns)
+
+    def _title(
+        self,
+        measure: str,
+        by: str,
+        start: str | date | None,
+        end: str | date | None,
+        filters: Mapping[str, str | Sequence[str]],
+    ) -> str:
+        """What is chosen, in words."""
+        words = [f"{self.name} {measure}", f"by {by} date"]
+        words += [f"from {_day(start, '')}"] if start is not None else []
+        words += [f"to {_day(end, '')}"] if end is not None else []
+        for level, values in filters.items():
+            words.append(f"{level} {values if isinstance(values, str) else ' or '.join(values)}")
+        return ", ".join(words)
 
     def _chosen(
         self,
@@ -273,6 +308,12 @@ def _read(store: Store, name: str) -> Any:
         raise UsageError(f"{where} is missing: {hint}.") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is broken ({error}): publish the folder anew.") from None
+
+
+def _html(names: Sequence[str], rows: Sequence[Sequence[str]], thing: str, where: str) -> str:
+    shown = "" if len(rows) <= ROWS_SHOWN else f", of which {ROWS_SHOWN} are shown"
+    note = f"{where}: {counted(len(rows), thing)}{shown}"
+    return html_table(names, rows[:ROWS_SHOWN], [note])
 
 
 def _day(day: str | date | None, default: str) -> str:

@@ -6,7 +6,7 @@ judge; `Histogram.is_categorical` tells.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,12 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mr.errors import UsageError
+from mr.extras import import_pandas
 from mr.histograms.definitions import Definition
+from mr.tables import aligned, bars, html_table
+from mr.text import counted
 
 #: The client sent a sum of squares of 64 bits as two halves of 32: the upper one counts so much.
 _HALF = 2**32
 #: Kinds whose buckets stand for different things instead of amounts.
 _CATEGORICAL = ("enumerated", "boolean", "flag")
+#: Buckets that its table shows, and how long its longest bar is.
+BUCKETS_SHOWN = 60
+_BAR = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +37,7 @@ class Histogram:
     sum_squares: of the squares of x; where several large sums were added up it is an estimate (see
         `_squares`). Each of the four is None where submissions did not tell it.
     submissions: how many were added up.
+    name: what it is of, in words.
     """
 
     definition: Definition
@@ -40,9 +47,12 @@ class Histogram:
     log_sum_squares: int | float | None
     sum_squares: int | float | None
     submissions: int
+    name: str = field(default="", kw_only=True)
 
     @classmethod
-    def of_rows(cls, definition: Definition, rows: Iterable[Sequence[int | float]]) -> "Histogram":
+    def of_rows(
+        cls, definition: Definition, rows: Iterable[Sequence[int | float]], name: str = ""
+    ) -> "Histogram":
         """The sum of published rows: buckets, five statistics, submissions (more is not looked at).
 
         A statistic is None if all rows say -1, which stands for absent.
@@ -57,7 +67,7 @@ class Histogram:
         submissions = sum(row[size + 5] for row in chosen)
         array = np.array(counts or [0] * size)
         array.flags.writeable = False
-        return cls(definition, array, total, log_sum, log_squares, squares, submissions)
+        return cls(definition, array, total, log_sum, log_squares, squares, submissions, name=name)
 
     def __add__(self, other: "Histogram") -> "Histogram":
         """The sum of two of one definition. Raises UsageError for another one's."""
@@ -73,6 +83,7 @@ class Histogram:
             counts,
             *(_plus(getattr(self, name), getattr(other, name)) for name in names),
             self.submissions + other.submissions,
+            name=self.name if self.name == other.name else "",
         )
 
     @property
@@ -188,13 +199,7 @@ class Histogram:
 
         The last end is estimated. Raises UsageError when pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise UsageError(
-                "to_pandas() needs pandas: pip install 'mr-telemetry[notebook]'"
-            ) from None
-        return pandas.DataFrame(self._buckets())
+        return import_pandas().DataFrame(self._buckets())
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -219,11 +224,89 @@ class Histogram:
         starts, ends = self.bounds.tolist(), self.ends.tolist()
         return {"start": starts, "end": ends, "count": counts, "share": shares}
 
-    def __repr__(self) -> str:
-        return (
-            f"<Histogram {self.kind}, {len(self.counts)} buckets, count {self.count:,}, "
-            f"submissions {self.submissions:,}>"
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        share: bool = True,
+        outline: bool = False,
+        label: str | None = None,
+        title: str | None = None,
+        color: str | None = None,
+    ) -> Any:
+        """Draw a bar for each bucket, all of one width, and return matplotlib's Axes.
+
+        Bars are shares of all values, or counts; an `outline` leaves what is behind it to be seen,
+        to compare several on one `ax`. `label` names it in a legend. Empty buckets at both ends are
+        left out, as far as nothing else is drawn there. Raises UsageError when matplotlib is not
+        installed, or when `ax` has a histogram of other buckets.
+        """
+        from mr import plotting
+
+        buckets = self._buckets()
+        return plotting.buckets(
+            buckets["start"],
+            buckets["share" if share else "count"],
+            ax,
+            y_label="share of values" if share else "values",
+            x_label="value" if self.is_categorical else "value (lower bound of the bucket)",
+            title=self.name if title is None else title,
+            outline=outline,
+            label=label,
+            color=color,
         )
+
+    def summary(self) -> list[str]:
+        """What can be said of it, in one line to three; of categories no mean or percentile."""
+        told = counted(self.submissions, "submission"), counted(self.count, "value")
+        lines = [", ".join([self.kind, *told])]
+        known = {
+            "mean": self.mean,
+            "standard deviation": self.standard_deviation,
+            "geometric mean": self.geometric_mean,
+        }
+        if self.is_categorical or self.count <= 0:
+            return lines
+        means = [f"{name} {value:,.2f}" for name, value in known.items() if value is not None]
+        percentiles = self.percentiles().items()
+        estimates = ", ".join(
+            f"{p}%: {value:,.1f}" for p, value in percentiles if value is not None
+        )
+        return [*lines, ", ".join(means), f"percentiles (estimates): {estimates}"]
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """The names of its columns, and as text each bucket's lower bound, count and share."""
+        buckets = self._buckets()
+        columns = (buckets[name] for name in ("start", "count", "share"))
+        rows = [
+            (f"{start:,}", f"{count:,}", f"{share:.1%}")
+            for start, count, share in zip(*columns, strict=True)
+        ]
+        return ("from", "count", "share"), rows
+
+    def __repr__(self) -> str:
+        names, rows, drawn, notes = self._shown()
+        whole = [(*row, bar) for row, bar in zip(rows, drawn, strict=True)]
+        lines = aligned([(*names, ""), *whole], right=range(len(names)))
+        return "\n".join([*lines, *notes])
+
+    def _repr_html_(self) -> str:
+        names, rows, drawn, notes = self._shown()
+        return html_table(names, rows, notes, drawn)
+
+    def _shown(self) -> tuple[tuple[str, ...], list[tuple[str, ...]], list[str], list[str]]:
+        """Its table from the first value to the last, bars for it, and what stands below."""
+        names, rows = self.table()
+        filled = np.flatnonzero(self.counts).tolist() or [-1]
+        shown = slice(filled[0], min(filled[-1] + 1, filled[0] + BUCKETS_SHOWN))
+        drawn = bars(self.counts.tolist()[shown], _BAR)
+        notes = []
+        if self.count <= 0:
+            notes.append("(no values)")
+        if filled[-1] >= shown.stop:
+            notes.append(f"(the first {BUCKETS_SHOWN} buckets of more)")
+        title = [self.name] if self.name else []
+        return names, rows[shown], drawn, [*notes, *title, *self.summary()]
 
 
 def _total(numbers: Sequence[int | float]) -> int | float | None:
