@@ -7,7 +7,7 @@ DEMO := demo-data
 # Options of the benchmark, as in `make bench BENCH=--quick`.
 BENCH ?=
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench notebook clean
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,6 +53,9 @@ bench: $(VENV)/.with-peers  ## Measure speed beside the decompressor and other t
 $(VENV)/.with-peers: $(VENV)/.installed
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[bench]'
 	@touch $@
+
+notebook: install  ## Run docs/tutorial.ipynb from a clean kernel, and save what comes out
+	$(BIN)/python tests/notebooks.py
 
 clean:  ## Remove the environment, the sample data and what is measured with
 	rm -rf $(VENV) $(DEMO) bench-data build dist *.egg-info

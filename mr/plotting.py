@@ -127,7 +127,7 @@ def buckets(
     ax.set_xticks(list(shown), list(shown.values()))
     ax.yaxis.set_major_formatter(_percent if y_label.startswith("share") else _number_formatter)
     if label is not None:
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, fontsize=8)
     _finish(ax, "y", x_label, y_label, title)
     return ax
 
@@ -188,6 +188,8 @@ def evolution(
             borderaxespad=0, borderpad=0.3, columnspacing=1.2, handlelength=1.5,
         )  # fmt: skip
         room = 20 if columns == 4 else 32
+        if ax.dataLim.y0 >= 0:
+            ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(_number_formatter)
     below.bar(days, submissions, color=GREY, width=0.8)
     below.spines[["top", "right"]].set_visible(False)

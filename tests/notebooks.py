@@ -13,6 +13,8 @@ from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from mr.kernel.building import SWITCH
+
 TUTORIAL = Path(__file__).parent.parent / "docs/tutorial.ipynb"
 #: A cell that takes longer hangs.
 CELL_TIMEOUT_S = 240
@@ -24,15 +26,18 @@ def environment(home: Path) -> dict[str, str]:
     """The environment of a kernel that belongs to nobody, with this Python's commands."""
     found = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
     commands = Path(sys.executable).parent
-    return {**found, "HOME": str(home), "PATH": f"{commands}{os.pathsep}{found['PATH']}"}
+    return {
+        **found,
+        "HOME": str(home),
+        "PATH": f"{commands}{os.pathsep}{found['PATH']}",
+        SWITCH: "0",  # else each home would have the compiled code built, for ten seconds
+    }
 
 
-def execute(
-    notebook: NotebookNode, folder: Path, *, allow_errors: bool = False, **variables: str
-) -> NotebookNode:
-    """Run all cells in `folder` from a clean kernel; the notebook then has what came out.
+def execute(notebook: NotebookNode, folder: Path, *, allow_errors: bool = False) -> NotebookNode:
+    """Run all cells from a clean kernel in `folder`; the notebook then has what came out.
 
-    `variables` are more of the kernel's environment. Raises CellExecutionError.
+    Its home is `folder/home`, and it works in `folder/work`. Raises CellExecutionError.
     """
     home = folder / "home"
     home.mkdir()
@@ -48,7 +53,7 @@ def execute(
         record_timing=False,
         resources={"metadata": {"path": str(work)}},
     )
-    client.execute(env=environment(home) | variables)
+    client.execute(env=environment(home))
     return notebook
 
 
@@ -72,12 +77,24 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
     }
     for cell in notebook.cells:
         cell.metadata = {}
-        for output in cell.get("outputs", []):
-            output.pop("transient", None)
-            # The size in points is for the page alone.
-            if "metadata" in output:
-                output.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
     return notebook
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """What was printed comes in pieces, cut by chance."""
+    joined: list[NotebookNode] = []
+    for one in outputs:
+        if "metadata" in one:
+            one.metadata = {}  # how large a picture is on the page
+        if "text" in one:
+            one.text = one.text.replace("\r\n", "\n")
+        if joined and "name" in one and joined[-1].get("name") == one.name:
+            joined[-1].text += one.text
+        else:
+            joined.append(one)
+    return joined
 
 
 def main() -> None:
