@@ -8,7 +8,19 @@ import time
 
 import pytest
 from clusters import children, gone
-from conftest import COMMAND_TIMEOUT_S
+from conftest import COMMAND_TIMEOUT_S, run_command
+from jobs.systems import Systems
+from reference import by_system
+
+import mr
+
+#: A Python that runs a cluster until it is killed.
+FROM_PYTHON = """
+import time, mr
+with mr.local_cluster(workers=1) as cluster:
+    print(cluster.folder, flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -90,3 +102,65 @@ def test_without_a_worker_submit_and_status_say_so(started, command, environment
     assert "no worker is alive" in submitted.err
     assert "0 workers alive" in status.out.decode()
     assert "1 message in the queue" in status.out.decode()
+
+
+def test_from_python_jobs_run_on_it_within_the_block(monkeypatch, tmp_path, tree):
+    """The environment leads there, and is what it was afterwards; no process and no file stays."""
+    pytest.importorskip("ministack", reason="ministack is not installed (extra [local-cluster])")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    before = dict(os.environ)
+    others = set(children(os.getpid()))
+
+    with mr.local_cluster(workers=1) as cluster:
+        parts = [pid for pid in children(os.getpid()) if pid not in others]
+        blocks = f"{cluster.bucket}/blocks"
+        copied = run_command(("copy", tree.path, blocks), dict(os.environ), tmp_path)
+        named = mr.run(Systems, blocks, store=cluster.store, queue=cluster.queue, quiet=True)
+        unnamed = mr.run(Systems, blocks, quiet=True)
+        answers = [named.to_dict(), unnamed.to_dict()]
+        settings = dict(cluster.settings)
+        folder = cluster.folder
+
+    assert copied.code == 0
+    assert answers == [dict(map(tuple, by_system(tree.path)))] * 2
+    assert settings["MR_TELEMETRY_STORE"] == "s3://mr-telemetry/jobs"
+    assert len(parts) == 2
+    assert ended(parts)
+    assert dict(os.environ) == before
+    assert not folder.exists()
+
+
+def test_from_python_the_environment_is_restored_after_an_error(tmp_path):
+    """What the block raises comes out, and a folder that was named stays."""
+    pytest.importorskip("ministack", reason="ministack is not installed (extra [local-cluster])")
+    before = dict(os.environ)
+
+    def use():
+        with mr.local_cluster(1, tmp_path / "kept") as cluster:
+            assert os.environ["AWS_ENDPOINT_URL_S3"] == cluster.settings["AWS_ENDPOINT_URL_S3"]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use()
+
+    assert dict(os.environ) == before
+    assert (tmp_path / "kept/worker-1.log").exists()
+
+
+def test_from_python_nothing_stays_when_it_is_killed(environment):
+    """As when a notebook's kernel dies: the server and the worker end with it."""
+    pytest.importorskip("ministack", reason="ministack is not installed (extra [local-cluster])")
+    process = subprocess.Popen(
+        [sys.executable, "-c", FROM_PYTHON], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline()
+        parts = children(process.pid)
+        assert len(parts) == 2
+    finally:
+        process.kill()
+        process.wait(COMMAND_TIMEOUT_S)
+
+    assert ended(parts)
