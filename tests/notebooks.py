@@ -53,7 +53,7 @@ def execute(notebook: NotebookNode, folder: Path, *, allow_errors: bool = False)
         record_timing=False,
         resources={"metadata": {"path": str(work)}},
     )
-    client.execute(env=environment(home))
+    client.execute(cleanup_kc=True, env=environment(home))
     return notebook
 
 

@@ -7,7 +7,8 @@
   maps to the reduces, and what these write
 - `bodies`, `folders`, `updates`, `swapping`, `publication`, `document`: the published folder, and
   how an update takes its place
-- `statistics`, `reading`: one distribution; the published folder read back
+- `statistics`, `evolution`, `reading`: one distribution; one for each date; the published folder
+  read back
 
 For people there are `open`, which opens a published folder, and `Histogram`.
 """
