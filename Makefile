@@ -7,7 +7,7 @@ DEMO := demo-data
 # Options of the benchmark, as in `make bench BENCH=--quick`.
 BENCH ?=
 
-.PHONY: help install demo test lint bench notebook clean
+.PHONY: help install demo test lint docs bench notebook clean
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,6 +46,9 @@ test: install  ## Run every test
 lint: install  ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: install  ## Build the manual, build/manual/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/manual
 
 bench: $(VENV)/.with-peers  ## Measure speed beside the decompressor and other tools (an hour)
 	$(BIN)/python -m bench.speed $(BENCH)

@@ -73,7 +73,7 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
     """The notebook without what differs between machines."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
+        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
     }
     for cell in notebook.cells:
         cell.metadata = {}
