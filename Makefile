@@ -37,6 +37,8 @@ demo: install  ## Run a real analysis over sample telemetry blocks
 	@echo '  $(DEMO)/report.json                         what it read, and what not'
 	@echo '  $(BIN)/mr-telemetry ls $(DEMO)/blocks  what the sample data holds'
 	@echo '  $(BIN)/mr-telemetry new my_analysis      an analysis of your own'
+	@echo '  $(BIN)/mr-telemetry serve $(DEMO)/published   the histograms in a browser'
+	@echo '  docs/tutorial.ipynb                           a notebook: from nothing to a plot'
 	@echo '  docs/published.md                             what is published, and reading it back'
 	@echo '  README.md                                     how to go on'
 

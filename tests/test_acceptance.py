@@ -62,6 +62,9 @@ def test_wheel_holds_every_module(wheel):
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mr").rglob("*.py")}
     expected |= {f"mr/analyses/{path.name}" for path in (ROOT / "analyses").glob("*.py")}
     expected |= {f"mr/conf/{path.name}" for path in (ROOT / "conf").glob("*.*")}
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mr/dashboard/page").iterdir()}
+    assert len(page) > 10
+    expected |= page
     assert len(expected) > 40
     assert expected <= held
     assert not any(name.startswith(("analyses/", "conf/", "tests/")) for name in held)
@@ -104,6 +107,12 @@ def test_histograms_are_published_from_the_wheel(run, tmp_path):
     assert check_published(tmp_path / "out") == Checked(1, 2, 10, 8)
     shown = run("show", "out", "nightly/31", "TIMES", "--format", "json")
     assert json.loads(shown.stdout)["count"] == 17
+    written = run("dashboard", "out", "-o", "site")
+    assert written.returncode == 0, written.stderr.decode()
+    (copy,) = (tmp_path / "site/published").glob("*-31-nightly/TIMES-by-build-date.json")
+    (live,) = (tmp_path / "out").glob(f"{copy.parent.name}/{copy.name}")
+    assert copy.read_bytes() == live.read_bytes()
+    assert "Chart.js" in (tmp_path / "site/Chart.bundle.js").read_text("utf-8")
 
 
 def test_mrjob_runs_what_is_installed(run, installed, tmp_path):
