@@ -1,7 +1,7 @@
 """Documents that were submitted more than once.
 
 Output: the document's id, how often it was submitted, and the first and the last date of that.
-`--set at_least=1` gives all documents.
+`--set min_count=1` gives all documents.
 """
 
 from mr import Analysis
@@ -11,7 +11,7 @@ class Duplicates(Analysis):
     """Counts submissions of each document."""
 
     #: How often a document must have been submitted to be in the result.
-    at_least = 2
+    min_count = 2
 
     def map(self, record):
         """One submission."""
@@ -27,8 +27,4 @@ class Duplicates(Analysis):
             last = end if last is None else max(last, end)
         yield key, (count, first, last)
 
-    def reduce(self, key, values):
-        """Leave out what was submitted seldom enough."""
-        for found in self.combine(key, values):
-            if found[1][0] >= self.at_least:
-                yield found
+    reduce = combine

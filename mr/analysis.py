@@ -28,6 +28,7 @@ class Analysis:
     """Base class of analyses: override `map`, and any of the others.
 
     Class attributes are parameters: `--set name=value` replaces them, by the type that they have.
+    The settings `min_count` and `mask_literals`, which every analysis has, are replaced alike.
     """
 
     #: The filter of the input unless the person gives another: JSON form, or field to values.
@@ -36,6 +37,12 @@ class Analysis:
     then: ClassVar["type[Analysis] | None"] = None
     #: Packages that it needs, as pip takes them ("numpy>=2"): workers that lack them install them.
     requirements: ClassVar[Sequence[str]] = ()
+
+    #: Rows of the result with a smaller count are left out; the count is their value, or the first
+    #: item of one that is a tuple or a list.
+    min_count: int = 0
+    #: Whether string literals in what the first step's maps yield become `:private:`.
+    mask_literals: bool = False
 
     #: `reduce(self, key, values)`: a generator of pairs; `values` is a stream in input order.
     #: Without it the job is map-only, and its result is what the maps yield, in block order.
@@ -138,6 +145,9 @@ _OTHER_NAMES = {
     "close": "finish",
 }
 
+#: Of the attributes of every analysis those that are set as its parameters are.
+SETTINGS = ("min_count", "mask_literals")
+
 #: What a subclass's attribute may be called without being a parameter.
 _RESERVED = frozenset(name for name in vars(Analysis) if not name.startswith("_"))
 
@@ -192,23 +202,67 @@ def parameters(analysis: type[Analysis]) -> dict[str, Any]:
     }
 
 
+def _settable(analysis: type[Analysis]) -> dict[str, Any]:
+    return parameters(analysis) | {name: getattr(analysis, name) for name in SETTINGS}
+
+
 def known_parameters(analysis: type[Analysis], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, once every one is a parameter of some step. Raises UsageError."""
-    known = {name for step in steps(analysis) for name in parameters(step)}
-    for name in values:
-        if name not in known:
-            names = ", ".join(sorted(known)) or "none"
-            raise UsageError(f"{analysis.__name__} has no parameter {name!r}; it has: {names}.")
+    """The values, once every one is a parameter of some step, or a setting that makes sense.
+
+    Raises UsageError.
+    """
+    _check_names(analysis, values)
+    _check_settings(analysis, values)
     return dict(values)
+
+
+def _check_names(analysis: type[Analysis], names: Iterable[str]) -> None:
+    own = {name for step in steps(analysis) for name in parameters(step)}
+    for name in names:
+        if name not in own and name not in SETTINGS:
+            listed = ", ".join([*sorted(own), *SETTINGS])
+            raise UsageError(f"{analysis.__name__} has no parameter {name!r}; it has: {listed}.")
+
+
+def _check_settings(analysis: type[Analysis], values: Mapping[str, Any]) -> None:
+    first, *_, last = [analysis, *steps(analysis)]
+    for step in steps(analysis):
+        found = {name: values.get(name, getattr(step, name)) for name in SETTINGS}
+        least, mask = found["min_count"], found["mask_literals"]
+        if type(least) is not int or least < 0:
+            raise UsageError(
+                f"{step.__name__}: min_count is a whole number of at least 0, not {least!r:.200}."
+            )
+        if type(mask) is not bool:
+            raise UsageError(f"{step.__name__}: mask_literals is True or False, not {mask!r:.200}.")
+        if "min_count" not in values and step is not last and least:
+            raise UsageError(
+                f"{step.__name__} has a min_count, which counts in the last step only; move it to "
+                f"{last.__name__}."
+            )
+        if "mask_literals" not in values and mask and not first.mask_literals:
+            raise UsageError(
+                f"{step.__name__} has mask_literals, which counts in the first step only; move it "
+                f"to {first.__name__}."
+            )
+    if values.get("min_count", last.min_count):
+        if last.reduce is None:
+            raise UsageError(
+                f"{last.__name__} has no reduce, so its rows have no count; leave min_count out."
+            )
+        if last.publish is not None:
+            raise UsageError(
+                f"{last.__name__} publishes files, which min_count does not reach; leave it out."
+            )
 
 
 def parse_parameters(found: Sequence[type[Analysis]], texts: Mapping[str, str]) -> dict[str, Any]:
     """Parameters of some steps given as text, each by its default's type. Raises UsageError."""
     defaults: dict[str, Any] = {}
     for step in reversed(found):
-        defaults.update(parameters(step))
+        defaults.update(_settable(step))
     parsed = {}
-    known_parameters(found[0], texts)
+    _check_names(found[0], texts)
     for name, text in texts.items():
         try:
             parsed[name] = _parse(text, defaults[name])
@@ -216,7 +270,7 @@ def parse_parameters(found: Sequence[type[Analysis]], texts: Mapping[str, str]) 
             raise UsageError(
                 f"--set {name}={text}: must be like its default, {defaults[name]!r}."
             ) from None
-    return parsed
+    return known_parameters(found[0], parsed)
 
 
 def _parse(text: str, default: Any) -> Any:
@@ -248,7 +302,7 @@ def _parse(text: str, default: Any) -> Any:
 def instantiate(analysis: type[Analysis], values: Mapping[str, Any]) -> Analysis:
     """An instance with those parameters that its class has."""
     instance = analysis()
-    known = parameters(analysis)
+    known = _settable(analysis)
     for name, value in values.items():
         if name in known:
             setattr(instance, name, value)

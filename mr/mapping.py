@@ -19,6 +19,7 @@ from mr.errors import (
 from mr.items import Item, Line, as_pairs
 from mr.kernel.building import Functions
 from mr.lines import BlockAccount
+from mr.masking import masked_pairs
 from mr.records import Chunk, FindSkimmer, Record, Take, read_chunks, read_left, read_records
 from mr.skimming import Skimmer
 from mr.stopwatch import DECOMPRESS, MAP, MERGE, OTHER, PARSE, READ, SPLIT_LINES, WATCH
@@ -193,13 +194,14 @@ def map_blocks(
     under the analysis: another attempt finds that out before it takes anything of it.
     """
     where = f"{type(analysis).__name__}.map"
+    mask = analysis.mask_literals
     tally = position.tally
     for block in blocks:
         position.block, position.line = block.path, 0
         seen = TaskBlock(block, position, open_block, sample, compiled)
         WATCH.enter(MAP)
         try:
-            _emit_all(analysis.map_block(seen), sink, where)
+            _emit_all(analysis.map_block(seen), sink, where, mask=mask)
         except (ObjectMissing, ObjectChanged) as error:
             account = seen.fullest_account()
             if account.lines:
@@ -220,7 +222,7 @@ def map_blocks(
             _add_block(tally, block, account, account.damage)
         position.account = None
         seen.count_bytes()
-    _finish(analysis, sink, position)
+    _finish(analysis, sink, position, mask=mask)
 
 
 def map_pairs(
@@ -250,16 +252,17 @@ def map_pairs(
     _finish(analysis, sink, position)
 
 
-def _finish(analysis: Analysis, sink: Sink, position: Position) -> None:
+def _finish(analysis: Analysis, sink: Sink, position: Position, *, mask: bool = False) -> None:
     position.line = 0
     WATCH.enter(MAP)
-    _emit_all(analysis.finish(), sink, f"{type(analysis).__name__}.finish")
+    _emit_all(analysis.finish(), sink, f"{type(analysis).__name__}.finish", mask=mask)
     WATCH.enter(OTHER)
     position.tally.counters = dict(analysis.counters)
 
 
-def _emit_all(pairs: Iterable[Any] | None, sink: Sink, where: str) -> None:
-    sink.take(as_pairs(pairs, where), where)
+def _emit_all(pairs: Iterable[Any] | None, sink: Sink, where: str, *, mask: bool = False) -> None:
+    found = as_pairs(pairs, where)
+    sink.take(masked_pairs(found, where) if mask else found, where)
 
 
 def _add_block(

@@ -14,6 +14,7 @@ from mr.runs import OnFrame, Rows, RunWriter, group, merge_in_passes, pieces, un
 from mr.staging import StagedFile, StagedFiles
 from mr.stopwatch import MERGE, OTHER, REDUCE, WATCH
 from mr.store import Store
+from mr.suppressing import frequent_rows
 
 #: So many values of a key count as one sign that the task moves; of more, each is a sign.
 FEW_VALUES = 32
@@ -95,6 +96,7 @@ def reduce_runs(
     before = WATCH.bytes_of(MERGE)
     WATCH.enter(REDUCE)
     reduce, where = analysis.reduce, f"{name}.reduce"
+    is_suppressed = analysis.min_count > 0 and analysis.then is None
     for encoded, found in group(_decoded(WATCH.within(MERGE, merged))):
         for under, key, key_values in zip(encoded, keys.decode_all(encoded), found, strict=True):
             position.key = key
@@ -104,12 +106,17 @@ def reduce_runs(
             pairs = reduce(key, ValueStream(key_values))
             if type(pairs) is not GeneratorType:
                 pairs = as_pairs(pairs, where)
+            if is_suppressed:
+                pairs = frequent_rows(analysis, pairs, where)
             for out in pairs:
                 position.moves += 1
                 writer.add(under, _encode(out, where, key))
     if analysis.finish_reduce is not None:
         where = f"{name}.finish_reduce"
-        for out in as_pairs(analysis.finish_reduce(), where):
+        pairs = as_pairs(analysis.finish_reduce(), where)
+        if is_suppressed:
+            pairs = frequent_rows(analysis, pairs, where)
+        for out in pairs:
             position.moves += 1
             writer.add(AFTER_ALL_KEYS, _encode(out, where))
     writer.flush()

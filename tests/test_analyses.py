@@ -96,13 +96,13 @@ def test_what_has_no_such_field_is_left_out_and_counted():
 
 
 def test_documents_that_came_twice_are_found():
-    """With the range of dates; `at_least` 1 gives all."""
+    """With the range of dates; `min_count` 1 gives all."""
     given = [("a", "20130302"), ("b", "20130301"), ("a", "20130301"), ("a", "20130305")]
     pings = [ping(id=name, dimensions={"submission_date": day}) for name, day in given]
     duplicates = load_analysis("duplicates")
 
     assert run_analysis(duplicates, pings) == [("a", (3, "20130301", "20130305"))]
-    assert [key for key, _ in run_analysis(duplicates, pings, at_least=1)] == ["a", "b"]
+    assert [key for key, _ in run_analysis(duplicates, pings, min_count=1)] == ["a", "b"]
     assert_lawful(duplicates, pings)
 
 
@@ -112,7 +112,7 @@ def test_all_documents_of_a_tree_are_told(answer, tree):
     for key, _, name, _ in records(tree):
         days[name].append(place_of(key)["submission_date"])
 
-    assert answer("duplicates", "--set", "at_least=1") == [
+    assert answer("duplicates", "--set", "min_count=1") == [
         [name, [len(found), min(found), max(found)]] for name, found in sorted(days.items())
     ]
 

@@ -190,7 +190,9 @@ def test_an_unknown_parameter_is_named_with_those_that_are_known():
 
     with pytest.raises(UsageError, match="Typed has no parameter 'size'; it has: anything, flag"):
         parse_parameters([Typed], {"size": "1"})
-    with pytest.raises(UsageError, match="Bare has no parameter 'size'; it has: none"):
+    with pytest.raises(
+        UsageError, match="Bare has no parameter 'size'; it has: min_count, mask_literals"
+    ):
         parse_parameters([Bare], {"size": "1"})
     with pytest.raises(UsageError, match="no parameter 'map'"):
         parse_parameters([Typed], {"map": "1"})

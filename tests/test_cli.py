@@ -208,7 +208,7 @@ MISTAKES = [
     ("run os_distribution TREE --schema broken.json", "broken.json: not JSON"),
     ("run os_distribution TREE --schema short.json", "short.json: needs at least 2 dimensions"),
     ("run os_distribution TREE --set a", "--set a: must be name=value"),
-    ("run os_distribution TREE --set a=b", "no parameter 'a'; it has: none"),
+    ("run os_distribution TREE --set a=b", "no parameter 'a'; it has: min_count, mask_literals"),
     ("run knobs.py TREE --set number=x", "--set number=x: must be like its default, 1"),
     ("run knobs.py TREE --set share=x", "--set share=x: must be like its default, 0.5"),
     ("run knobs.py TREE --set flag=maybe", "--set flag=maybe: must be like its default, False"),

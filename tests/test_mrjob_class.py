@@ -240,7 +240,7 @@ def test_only_analyses_become_jobs():
         (("--partitions", 0, "BLOCK"), "UsageError: --partitions 0: take 1 to 10,000."),
         (
             ("--set", "no=1", "BLOCK"),
-            "UsageError: Systems has no parameter 'no'; it has: prefix.",
+            "UsageError: Systems has no parameter 'no'; it has: prefix, min_count, mask_literals.",
         ),
         (("--filter", "none", "BLOCK"), "SchemaError: "),
     ],
