@@ -14,10 +14,10 @@ from conftest import run_command
 from test_imports import FILES, imports_of
 
 from mr import Result, config, run, testing
-from mr.analysis import Analysis, steps
+from mr.analysis import SETTINGS, Analysis, parameters, steps
 from mr.cli.main import COMMANDS, cli
 from mr.generate import generate
-from mr.loading import load_analysis
+from mr.loading import bundled_analyses, load_analysis
 from mr.schema import load_schema, parse_filter, parse_schema
 
 ROOT = Path(__file__).parent.parent
@@ -220,6 +220,22 @@ def test_every_hook_is_documented():
     assert [
         name for name in [*names, *testing.__all__] if not re.search(rf"\b{name}\b", page)
     ] == []
+
+
+def test_every_bundled_analysis_is_documented():
+    """The table names each, with its question, its parameters, and the settings it chooses."""
+    rows = {row[0].strip("` "): row for row in table_rows("docs/analyses.md") if len(row) == 4}
+    del rows["name"]
+
+    assert list(rows) == list(bundled_analyses())
+    for name, path in bundled_analyses().items():
+        analysis = load_analysis(name)
+        question = ast.get_docstring(ast.parse(path.read_text("utf-8"))).partition("\n")[0]
+        told = set(re.findall(r"`([\w=]+)`", rows[name][3]))
+        chosen = {one for one in SETTINGS if getattr(analysis, one) != getattr(Analysis, one)}
+        expected = {*parameters(analysis), *(f"{one}={getattr(analysis, one)}" for one in chosen)}
+        assert rows[name][1] == question
+        assert told == expected, name
 
 
 def test_every_option_of_run_in_python_is_documented():

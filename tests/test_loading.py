@@ -178,7 +178,7 @@ def test_every_bundled_analysis_loads(name):
         ("./text", "is not a Python file."),
         (
             "nonsense",
-            "nonsense: no bundled analysis of that name (there are: addon_versions, distribution, ",
+            "nonsense: no bundled analysis of that name (there are: addon_performance, addon_v",
         ),
         ("", ": no bundled analysis of that name"),
         ("no.such.module:One", "no.such.module:One: there is no module no."),

@@ -59,10 +59,10 @@ def place_of(dimensions: Mapping[str, str]) -> Place | str:
         return f"its channel, {channel!r}, cannot stand in a URL"
     if not is_name(major):
         return f"its version, {version!r}, cannot stand in a URL"
-    built = _parsed(build[:8])
+    built = date_of(build[:8])
     if built is None:
         return f"its build id, {build!r}, does not begin with a date"
-    came = _parsed(submitted)
+    came = date_of(submitted)
     in_time = came is not None and came - built <= MOST_AGE
     return Place(
         channel=channel,
@@ -76,7 +76,8 @@ def place_of(dimensions: Mapping[str, str]) -> Place | str:
     )
 
 
-def _parsed(text: str) -> date | None:
+def date_of(text: str) -> date | None:
+    """The date of YYYYMMDD; None where it is none."""
     if not _DATE.fullmatch(text):
         return None
     try:
