@@ -20,7 +20,10 @@ from mr.loading import bundled_analyses, load_analysis
 from mr.testing import assert_lawful, count_analysis, ping, run_analysis
 
 #: What may stand where something else is expected.
-ODD = (None, True, -1, 1.5, 10**400, 10**5000, "", "5", [], [[]], [None], {}, {"": None}, {"a": []})
+ODD = (
+    None, True, 0, -1, 1.5, 10**400, 10**5000, "", "5", [], [[]], [None], {}, {"": None},
+    {"a": []},
+)  # fmt: skip
 
 #: The sections that the analyses look into, with a sound one of each.
 SECTIONS = {
@@ -215,6 +218,25 @@ def test_slow_statements_need_over_100_invocations_and_are_masked():
     assert_lawful(load_analysis("slow_sql"), pings)
 
 
+def test_odd_statements_are_counted():
+    """Numbers that are none, or too few of them; more of them are no harm."""
+    odd = [True, 0, -1, 1.5, "5", None, 10**20]
+    statements = {f"A {n}": [value, 9] for n, value in enumerate(odd)}
+    statements |= {f"B {n}": [5, value] for n, value in enumerate([True, -1, "5", None, 10**20])}
+    statements |= {"C": [], "D": [5], "E": 5, "F": {}, "G": [5, 2.5, None], "H": [5, 0]}
+    pings = [ping(slowSQL={"mainThread": statements, "otherThreads": []}), ping({"slowSQL": 5})]
+
+    assert run("slow_sql", pings, min_count=1) == [
+        (("mainThread", "G"), (5, 1, 2.5, 0.5)),
+        (("mainThread", "H"), (5, 1, 0, 0.0)),
+    ]
+    assert count_analysis(load_analysis("slow_sql"), pings, min_count=1) == {
+        "odd statements in slowSQL": 16,
+        "odd threads in slowSQL": 1,
+        "records without slowSQL": 1,
+    }
+
+
 # main_thread_io
 
 
@@ -249,6 +271,24 @@ def test_file_reports_need_over_100_records():
     ]
 
 
+def test_odd_file_reports_are_counted():
+    """Of a file as a whole, or of one phase."""
+    files = {
+        "a": [[1, 1, 1, 1, 1], [1, 1, 1, 1], [True, 1, 1, 1, 1]], "b": [[1, 1, 1, 1, 1], None],
+        "c": None, "d": [5, {}, [1, 1, None, 1, 1, 1]], "e": [None, None, [1, 1, 1, 1, 1, 1, 9]],
+    }  # fmt: skip
+    pings = [ping(fileIOReports=files), ping({"fileIOReports": []})]
+
+    assert run("main_thread_io", pings, min_count=1) == [
+        (("Firefox", "shutdown", "e"), (1, 1.0, 5.0)),
+        (("Firefox", "startup", "a"), (1, 1.0, 4.0)),
+    ]
+    assert count_analysis(load_analysis("main_thread_io"), pings, min_count=1) == {
+        "odd reports on files": 7,
+        "records without fileIOReports": 1,
+    }
+
+
 # chrome_hangs and hang_stacks
 
 
@@ -280,7 +320,7 @@ def test_stacks_of_any_shape_are_exported():
     section = {
         "memoryMap": [["a.pdb", "A1"], [], None, [7]],
         "stacks": [
-            [[0, 16], [-1, 5], [4, 6], [1, 7], [2, 8], [3, 9], [0, -1], [0], None, [True, 1]],
+            [[0, 16], [-1, 5], [4, 6], [1, 7], [2, 8], [3, 9], [0, -1], [0], None, [False, 1]],
             5, [],
         ],
         "durations": [3, 4],
@@ -494,9 +534,17 @@ def test_each_document_is_exported_once_as_it_came_first(tmp_path, command):
 
 def test_odd_names_of_measures_are_quoted():
     """In the header as in the rows."""
-    header, _ = run("app_usage", [ping()], measures='a"b')
+    header, _ = run("app_usage", [ping()], measures='"b"')
 
-    assert next(csv.reader([header]))[-1] == 'a"b'
+    assert next(csv.reader([header]))[-1] == '"b"'
+
+
+def test_of_two_submissions_of_a_day_one_is_exported():
+    """The same one however the work is cut."""
+    pings = [ping(id="a", info={"OS": system}) for system in ("WINNT", "Darwin", "Linux")]
+
+    assert [row[6] for _, row in run("app_usage", pings)[1:]] == ["Darwin"]
+    assert_lawful(load_analysis("app_usage"), pings)
 
 
 # ping_latency
