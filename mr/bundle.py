@@ -30,6 +30,7 @@ import msgspec
 
 from mr.analysis import Analysis, instantiate, steps
 from mr.compatibility import Platform, packages_of, requirements_of, this_platform
+from mr.decoding import from_plain
 from mr.errors import FormatError, UsageError
 from mr.shipping import (
     Root,
@@ -87,7 +88,7 @@ def header_of(data: bytes) -> Header:
     line = data[: data.find(b"\n") + 1]
     try:
         # Not by msgspec alone: names of folders may hold lone surrogates.
-        header = msgspec.convert(json.loads(line), Header)
+        header = from_plain(json.loads(line), Header)
     except (ValueError, msgspec.ValidationError) as error:
         raise FormatError(f"the code bundle's header is damaged: {error}.") from error
     if len(line) + header.archive + header.pickle != len(data):

@@ -21,6 +21,7 @@ import msgspec
 
 from mr.attempts import Attempt, Job, read_job, run_attempt
 from mr.commits import Failure
+from mr.decoding import from_json
 from mr.errors import RetryElsewhere, WrongMessage
 from mr.garbage import look_for_less
 from mr.mapping import Position
@@ -158,7 +159,7 @@ def main() -> None:
     threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
     jobs: dict[str, Job] = {}
     while True:
-        order = msgspec.json.decode(orders.get(), type=Order)
+        order = from_json(orders.get(), Order)
         position = Position()
         with _telling(replies, position):
             reply = answer(order, jobs, position)

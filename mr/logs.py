@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from mr import layout
+from mr.decoding import from_json
 from mr.errors import FormatError
 from mr.store import Store
 
@@ -91,7 +92,7 @@ def read_logs(store: Store, job: str, task: str | None = None) -> Iterator[LogLi
     for entry in store.list(layout.logs_prefix(job)):
         for text in store.read(entry.name).splitlines():
             try:
-                line = msgspec.json.decode(text, type=LogLine)
+                line = from_json(text, LogLine)
             except msgspec.DecodeError as error:
                 raise FormatError(f"{store.url}/{entry.name}: no log: {error}.") from None
             if task in (None, line.task):

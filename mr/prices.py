@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from mr.decoding import from_plain
 from mr.errors import UsageError
 
 #: US dollars for one request. S3 Standard in us-east-1 ("PUT, COPY, POST, LIST" and "GET and all
@@ -84,7 +85,7 @@ def load_prices(path: str | Path | None = None) -> PriceTable:
             text = resources.files("mr.conf").joinpath("prices.json").read_text(encoding="utf-8")
         else:
             text = Path(path).read_text(encoding="utf-8")
-        return msgspec.convert(json.loads(text), PriceTable)
+        return from_plain(json.loads(text), PriceTable)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
     except (ValueError, msgspec.ValidationError) as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 import mr
+from mr.decoding import from_json
 from mr.orders import Order, Reply
 
 #: What holds unless the environment says otherwise.
@@ -88,7 +89,7 @@ class Child:
     def _read(self) -> None:
         for line in self._process.stdout:
             try:
-                self._replies.put(msgspec.json.decode(line, type=Reply))
+                self._replies.put(from_json(line, Reply))
             except msgspec.DecodeError:
                 break  # The process died in the middle of a line.
         self._replies.put(None)

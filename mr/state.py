@@ -4,6 +4,7 @@ from typing import TypeVar
 
 import msgspec
 
+from mr.decoding import from_json
 from mr.errors import FormatError
 from mr.store import Store
 
@@ -17,6 +18,6 @@ def read_state(store: Store, name: str, kind: type[T]) -> T:
     """
     data = store.read(name)
     try:
-        return msgspec.json.decode(data, type=kind)
+        return from_json(data, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{store.url}/{name}: damaged, cannot be read: {error}.") from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from mr import layout
+from mr.decoding import from_json
 from mr.errors import FormatError
 
 #: The only message version that this code writes and reads.
@@ -120,7 +121,7 @@ class _Message:
 def decode_task(body: bytes) -> Task:
     """The task of a message body; raises FormatError for anything that is not one."""
     try:
-        message = msgspec.json.decode(body, type=_Message)
+        message = from_json(body, _Message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"a message is not a task: {error}.") from None
     task = message.task
@@ -154,7 +155,7 @@ class Event:
 def decode_event(body: bytes) -> Event:
     """The event of a message body; raises FormatError."""
     try:
-        event = msgspec.json.decode(body, type=Event)
+        event = from_json(body, Event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"a message is not an event: {error}.") from None
     layout.checked_id(event.job)

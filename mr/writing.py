@@ -12,8 +12,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
+from mr.decoding import from_json
 from mr.garbage import look_for_less
 from mr.parts import Piece, read_piece
 from mr.results import write_items
@@ -32,7 +31,7 @@ class PieceOrder:
 def main() -> None:
     """Write the piece that is asked for."""
     look_for_less()
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=PieceOrder)
+    order = from_json(sys.stdin.buffer.readline(), PieceOrder)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     store, folder = open_store(order.store), Path(sys.argv[1])
     with open(1, "wb", closefd=False) as out:

@@ -20,6 +20,7 @@ ORDER = [
     "mr.layout",
     "mr.config",
     "mr.text",
+    "mr.decoding",
     "mr.tables",
     "mr.extras",
     "mr.plotting",

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from mr.decoding import from_json
 from mr.errors import FormatError, ObjectMissing, UsageError
 from mr.histograms.bodies import body_of, read_body
 from mr.histograms.entries import BLOCK, read_entries
@@ -130,7 +131,7 @@ def read_versions(output: Store) -> tuple[dict[str, str], str | None]:
 def read_info(output: Store, folder: str) -> FolderInfo | None:
     """What a folder says of itself; None if it does not (it is not ours, or not complete)."""
     try:
-        info = msgspec.json.decode(read_body(output, info_name(folder)), type=FolderInfo)
+        info = from_json(read_body(output, info_name(folder)), FolderInfo)
     except ObjectMissing:
         return None
     except (msgspec.DecodeError, ValueError) as error:

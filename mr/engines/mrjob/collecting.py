@@ -18,6 +18,7 @@ import msgspec
 
 from mr import layout
 from mr.commits import Commit, write_commit
+from mr.decoding import from_json
 from mr.engines.mrjob.rows import FILES, PART, TOLD, Row, decode_row
 from mr.engines.mrjob.tasks import ATTEMPT, Told
 from mr.errors import FormatError, JobFailed
@@ -66,7 +67,7 @@ class Collector:
         try:
             row = decode_row(line)
             if row.kind == TOLD:
-                told = msgspec.json.decode(row.data, type=Told)
+                told = from_json(row.data, Told)
                 if not _SOURCE.match(told.source):
                     raise FormatError(f"no task is at {told.source!r:.100}.")
                 if told.source in self._told[told.stage]:

@@ -16,6 +16,7 @@ from mr import values
 from mr.attempts import Job
 from mr.blocks import Block
 from mr.bundle import load_bundle
+from mr.decoding import from_json
 from mr.errors import FormatError
 from mr.spec import JobSpec, line_blocks
 
@@ -68,7 +69,7 @@ class Parcel:
     def spec(self) -> JobSpec:
         """The job's description."""
         (spec,) = self._row("spec")
-        return msgspec.json.decode(spec, type=JobSpec)
+        return from_json(spec, JobSpec)
 
     def job(self, digest: str, folder: Path) -> Job:
         """The job; its code, whose files go to `folder`, is loaded only if it has this digest."""
