@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mr.analysis import Analysis
     from mr.exact import exact_partial, exact_sum
-    from mr.notebook import Result, local_cluster, run
+    from mr.notebook import Result, local_cluster, merge, run
 
-__all__ = ["Analysis", "Result", "exact_partial", "exact_sum", "local_cluster", "run"]
+__all__ = [
+    "Analysis",
+    "Result",
+    "exact_partial",
+    "exact_sum",
+    "local_cluster",
+    "merge",
+    "run",
+]
 
 #: Where each public name lives; loaded at first use, so that importing mr costs nothing.
 _HOMES = {
@@ -19,6 +27,7 @@ _HOMES = {
     "exact_partial": "mr.exact",
     "exact_sum": "mr.exact",
     "local_cluster": "mr.notebook",
+    "merge": "mr.notebook",
     "run": "mr.notebook",
 }
 

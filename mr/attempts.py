@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mr import items, layout, values
+from mr import items, keys, layout, values
 from mr.analysis import Analysis
 from mr.blocks import Block
 from mr.bundle import Bundle, load_bundle
@@ -28,6 +28,7 @@ from mr.errors import (
     WrongMessage,
 )
 from mr.items import Item
+from mr.keeping import Keeper, place_part, save_state
 from mr.kernel.ready import READY
 from mr.mapping import (
     Position,
@@ -43,10 +44,19 @@ from mr.plans import read_line
 from mr.prefetch import read_ahead
 from mr.publishing import Commits
 from mr.reducing import reduce_runs
-from mr.runs import Mark, RunWriter, Span
+from mr.runs import Mark, RunWriter, Span, pieces
 from mr.shuffle import Combiner, ItemSink, MapBuffer
 from mr.sources import Run, Sources
-from mr.spec import JobSpec, RunRef, Step, line_blocks, line_runs, read_spec
+from mr.spec import (
+    JobSpec,
+    RunRef,
+    Step,
+    line_blocks,
+    line_parts,
+    line_read,
+    line_runs,
+    read_spec,
+)
 from mr.staging import StagedFiles, place_files
 from mr.stopwatch import OTHER, WATCH, WRITE
 from mr.store import Store
@@ -77,7 +87,16 @@ def read_job(store: Store, task: Task, folder: Path) -> Job:
         raise RetryElsewhere(str(error)) from error
     data = _fetched(store, layout.bundle_name(task.job), folder / "bundle")
     prepared = _fetched(store, layout.prepared_name(task.job), folder / "prepared")
-    return Job(spec, load_bundle(data, task.bundle, folder), values.decode(prepared))
+    bundle = load_bundle(data, task.bundle, folder)
+    if spec.states:
+        bundle = for_merge(bundle, spec.given)
+    return Job(spec, bundle, values.decode(prepared))
+
+
+def for_merge(bundle: Bundle, given: bytes) -> Bundle:
+    """A bundle as a job over saved states has it: its last step, and parameters given anew."""
+    changed = values.decode(given) if given else {}
+    return Bundle(bundle.steps[-1:], {**bundle.parameters, **changed})
 
 
 def _fetched(store: Store, name: str, path: Path) -> bytes:
@@ -172,6 +191,9 @@ def _run(attempt: Attempt) -> Commit:
     if task.kind == "place":
         _place(attempt, line)
         return Commit(task.id, attempt.name, [], seconds=time.monotonic() - start)
+    if task.kind == "publish" and attempt.job.spec.keep is not None:
+        said = _keep(attempt, line)
+        return Commit(task.id, attempt.name, [], seconds=time.monotonic() - start, said=said)
     analysis = attempt.job.bundle.analysis(task.step)
     analysis.prepared = attempt.job.prepared
     analysis.setup()
@@ -227,7 +249,9 @@ def _feed(
 ) -> None:
     """Run the analysis's map over what the task's line names."""
     spec = attempt.job.spec
-    if attempt.task.step == 1:
+    if spec.states:
+        _feed_state(attempt, analysis, line, sink)
+    elif attempt.task.step == 1:
         blocks = line_blocks(line, spec)
         size = sum(block.size for block in blocks)
         with read_ahead(_remote(blocks), attempt.open_block) as open_block:
@@ -244,6 +268,22 @@ def _feed(
         _, runs = line_runs(line)
         with Sources(attempt.store) as sources:
             map_pairs(analysis, _results(attempt, sources, runs), sink, attempt.position)
+
+
+def _feed_state(attempt: Attempt, analysis: Analysis, line: dict, sink: Sink) -> None:
+    """Emit what was kept of another job's maps; what these have read counts as read."""
+    spec, position = attempt.job.spec, attempt.position
+    position.tally.add(line_read(line))
+    state, parts = line_parts(line, spec)
+    position.block = state.url
+    store, where = open_store(state.url), f"{type(analysis).__name__}.combine"
+    with Sources(store) as sources:
+        runs = [sources.of(Run(store, part.name, 0, part.size)) for part in parts]
+        for rows in sources.in_turn(runs):
+            for encoded, column, _ in pieces(rows):
+                position.moves += len(encoded)
+                pairs = zip(keys.decode_all(encoded), values.decode_all(column), strict=True)
+                sink.take(pairs, where)
 
 
 def _remote(blocks: list[Block]) -> list[Block]:
@@ -279,12 +319,16 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[RunWriter
     partition, runs = line_runs(line)
     spec = attempt.job.spec
     output = _output(spec, attempt.task.step)
+    keeps = spec.keep is not None and attempt.task.step == len(spec.steps)
     with ExitStack() as stack:
         out = stack.enter_context(_writing(attempt, attempt.result))
-        files = None
-        if output is not None:
+        files = keeper = None
+        if output is not None or keeps:
             packed = _Moving(stack.enter_context(_writing(attempt, attempt.files)), attempt.moved)
+        if output is not None:
             files = stack.enter_context(StagedFiles(packed, attempt.folder))
+        if keeps:
+            keeper = Keeper(analysis, packed, attempt.position)
         writer = RunWriter(out, attempt.moved)
         sources = stack.enter_context(Sources(attempt.store))
         reduce_runs(
@@ -299,8 +343,10 @@ def _reduce(attempt: Attempt, analysis: Analysis, line: dict) -> tuple[RunWriter
             store=output,
             ordered=attempt.step.ordered,
             on_frame=attempt.moved,
+            through=keeper.through if keeper else iter,
         )
-    return writer, {} if files is None else files.spans
+        kept = keeper.finish() if keeper else {}
+    return writer, kept if files is None else files.spans
 
 
 def _output(spec: JobSpec, step: int) -> Store | None:
@@ -310,17 +356,26 @@ def _output(spec: JobSpec, step: int) -> Store | None:
 
 def _place(attempt: Attempt, line: dict) -> None:
     """Copy the files of one reduce task's commit to where they belong."""
-    store, job = attempt.store, attempt.task.job
-    commit = read_commit(store, job, line["task"])
-    name = layout.files_name(job, commit.task, commit.attempt)
+    store, spec = attempt.store, attempt.job.spec
+    commit = read_commit(store, spec.job, line["task"])
+    name = layout.files_name(spec.job, commit.task, commit.attempt)
     WATCH.enter(WRITE)
-    place_files(
-        commit.files,
-        lambda start, end: store.open(name, start=start, end=end),
-        open_store(attempt.job.spec.output),
-        attempt.moved,
-    )
+    if spec.keep is not None:
+        place_part(store, spec.job, commit, spec.keep.url, attempt.moved)
+    else:
+        place_files(
+            commit.files,
+            lambda start, end: store.open(name, start=start, end=end),
+            open_store(spec.output),
+            attempt.moved,
+        )
     WATCH.add(WRITE, sum(span.length for span in commit.files.values()))
+
+
+def _keep(attempt: Attempt, line: dict) -> str:
+    """Make the state that the job leaves whole; returns what to say of it."""
+    read = line_read(line)
+    return save_state(attempt.store, attempt.job.spec, read, attempt.folder, attempt.moved)
 
 
 def _publish(attempt: Attempt, analysis: Analysis, line: dict) -> str:

@@ -39,7 +39,7 @@ def calibrate(
     store = DirectoryStore(folder / "store", durable=False)
     few = replace(
         request, output=None, document=False, limit_blocks=None, strict=False,
-        max_bad_records="100%", profile="",
+        max_bad_records="100%", profile="", keep_state=None,
     )  # fmt: skip
     chosen = replace(listing, blocks=BlockList.of(blocks))
     # No more processes than there are processors: each is to be timed as in a real job. And few, so

@@ -1,9 +1,11 @@
 """What a job read, counted and left out: the part of its report that its result rests on."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from mr.listing import Listing
+from mr.listing import STRAYS_KEPT, Listing
 from mr.publishing import InputBlocks, UnreadBlock
+from mr.saved import SavedState
 from mr.schema import Schema, parse_schema
 from mr.spec import JobSpec
 from mr.tally import Tally, to_json
@@ -77,7 +79,35 @@ def job_coverage(spec: JobSpec, read: Tally, counters: dict[str, int]) -> dict[s
         "filter": spec.filter,
         "sample": spec.sample,
     }
-    return coverage(about, spec.listing, read, counters)
+    covered = coverage(about, spec.listing, read, counters)
+    return covered | {"states": [one.covers for one in spec.states]}
+
+
+def state_coverage(state: SavedState) -> dict[str, Any]:
+    """What a saved state covers, as JSON values; places of bad records are told of all together."""
+    facts = state.facts
+    about = {
+        "state": state.url,
+        "inputs": facts.inputs,
+        "filter": facts.filter,
+        "sample": facts.sample,
+    }
+    covered = coverage(about, facts.listing, facts.tally, facts.tally.counters)
+    del covered["bad_record_places"]
+    return covered
+
+
+def summed_listing(states: Sequence[SavedState]) -> dict[str, Any]:
+    """What was known before the jobs of some states of what they would not read, of all."""
+    total = dict(states[0].facts.listing)
+    for state in states[1:]:
+        for name, found in state.facts.listing.items():
+            if name != "why_empty":
+                total[name] = total[name] + found
+    total["stray_examples"] = total["stray_examples"][:STRAYS_KEPT]
+    if total["selected"]:
+        total["why_empty"] = ""
+    return total
 
 
 def unread_blocks(spec: JobSpec, found: dict[str, Any]) -> list[UnreadBlock]:

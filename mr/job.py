@@ -7,6 +7,7 @@ die anywhere, and another one, even at the same time, goes on from what is there
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from mr import layout, values
@@ -28,6 +29,7 @@ from mr.spec import (
     JobSpec,
     RunRef,
     blocks_line,
+    kept_line,
     place_line,
     publish_line,
     runs_line,
@@ -49,6 +51,13 @@ def plan_job(
 ) -> None:
     """Write everything that a job starts from; the job exists once its description does."""
     lines = (blocks_line(split, spec.stores) for split in split_blocks(blocks, spec.split_bytes))
+    write_job(store, spec, bundle, lines, prepared)
+
+
+def write_job(
+    store: Store, spec: JobSpec, bundle: bytes, lines: Iterable[Planned], prepared: Any = None
+) -> None:
+    """Write what a job starts from, whatever the lines of its first maps are."""
     write_plan(store, layout.plan_name(spec.job, layout.stage_id(1, "map")), lines)
     store.write(layout.bundle_name(spec.job), bundle, if_absent=True)
     store.write(layout.prepared_name(spec.job), values.encode(prepared), if_absent=True)
@@ -85,7 +94,7 @@ def run_stages(conduct: Conduct, spec: JobSpec) -> End:
             if number < len(spec.steps):
                 following = layout.stage_id(number + 1, "map")
                 plan_stage(conduct, spec, following, _part_lines(conduct, maps))
-        state = EndState.PUBLISHING if spec.output else EndState.DONE
+        state = EndState.PUBLISHING if spec.target else EndState.DONE
         return write_end(store, spec.job, End(state))
     except Ended:
         return read_end(store, spec.job) or cancelled("the job was removed")
@@ -112,7 +121,7 @@ def publish(conduct: Conduct, spec: JobSpec) -> End:
     try:
         plan_stage(conduct, spec, placing, _place_lines(conduct, spec.last_stage))
         run_stage(conduct, spec, placing)
-        plan_stage(conduct, spec, publishing, [publish_line(covered_by(conduct, spec))])
+        plan_stage(conduct, spec, publishing, [_publish_line(conduct, spec)])
         run_stage(conduct, spec, publishing)
         end = End(EndState.DONE)
     except Ended:
@@ -120,6 +129,16 @@ def publish(conduct: Conduct, spec: JobSpec) -> End:
     except JobError as error:
         end = failed(error)
     return write_published(store, spec.job, end)
+
+
+def _publish_line(conduct: Conduct, spec: JobSpec) -> Planned:
+    if spec.keep is None:
+        return publish_line(covered_by(conduct, spec))
+    read = stage_tally(conduct, layout.stage_id(1, "map"))
+    for stage in conduct.commits:
+        if stage not in (layout.stage_id(1, "map"), spec.last_stage):
+            add_counts(read.counters, stage_tally(conduct, stage).counters)
+    return kept_line(replace(read, counters=dict(sorted(read.counters.items()))))
 
 
 def covered_by(conduct: Conduct, spec: JobSpec) -> dict[str, Any]:

@@ -15,14 +15,16 @@ from mr.aside import Aside
 from mr.bundle import digest_of, header_of, pack_bundle
 from mr.config import Settings, parse_bad_limit, parse_named
 from mr.coverage import listing_facts
-from mr.errors import AnalysisError, PlanAgain, UsageError
+from mr.errors import AnalysisError, PlanAgain, StoreError, UsageError
 from mr.job import plan_job
 from mr.listing import Listing, list_blocks, why_nothing_matches
 from mr.publishing import InputBlocks
+from mr.sameness import code_digest, parameter_texts
+from mr.saved import is_kept
 from mr.schema import Schema, load_filter, load_schema
 from mr.scratch import scratch_folder, scratch_root
 from mr.scripts import ScriptAnalysis
-from mr.spec import JobSpec, Step
+from mr.spec import JobSpec, Keep, Step
 from mr.splits import fitting_reducers, fitting_size
 from mr.store import Store
 from mr.stores import is_local, open_store
@@ -65,6 +67,8 @@ class Request:
     #: No task is begun once the machines have cost so much, or the job has run for so long.
     max_usd: float | None = None
     max_hours: float | None = None
+    #: Where a state is kept for later merges; None for none.
+    keep_state: str | None = None
 
 
 def prepare_job(request: Request, settings: Settings, store: Store) -> tuple[JobSpec, Listing]:
@@ -86,6 +90,8 @@ def list_input(request: Request, settings: Settings, store: Store) -> Listing:
     schema, selection = _selected(request)
     check_steps(request.analysis)
     check_reach(request, store)
+    if request.keep_state is not None:
+        check_keeping(request, store)
     pack_bundle(request.analysis, request.parameters, request.ship)  # fails before a long listing
     store.check_conditions()
     with scratch_folder(scratch_root(store, settings.scratch)) as folder:
@@ -173,6 +179,7 @@ def plan_listing(
         profile=request.profile,
         max_usd=request.max_usd,
         max_hours=request.max_hours,
+        keep=None if request.keep_state is None else _keep(request, bundle),
     )
     plan_job(store, spec, bundle, blocks, prepared)
     return spec
@@ -193,6 +200,70 @@ def check_reach(request: Request, store: Store) -> None:
             f"{request.output} is on this machine, and a cluster's workers cannot publish there; "
             "name s3://BUCKET/PREFIX/."
         )
+
+
+def check_keeping(request: Request, store: Store) -> None:
+    """Raise UsageError for a job of which no state can be kept, or not in that place."""
+    found = steps(request.analysis)
+    last = found[-1]
+    if last.publish is not None:
+        why = f"{last.__name__} publishes files, to which a later job adds; leave it out."
+    elif last.reduce is None:
+        why = f"{last.__name__} has no reduce, so its results of several days can stand together."
+    elif last.combine is None:
+        why = (
+            f"{last.__name__} has no combine, by which values of several days are added up; give "
+            "it one, or run it over all days at once."
+        )
+    elif is_scattered(found, len(found) - 1):
+        why = (
+            f"{last.__name__} goes over what a reduce of the same job gives, which is not the same "
+            "day by day; run it over all days at once."
+        )
+    elif request.analysis.prepare is not None:
+        why = f"{request.analysis.__name__} has a prepare, which sees the blocks of one job only."
+    else:
+        kept = request.keep_state
+        for place in filter(is_local, request.inputs if is_local(kept) else ()):
+            if Path(kept).resolve().is_relative_to(Path(place).resolve()):
+                raise UsageError(
+                    f"--keep-state {kept} lies in the input {place}; keep it elsewhere."
+                )
+        check_free(kept, store)
+        return
+    raise UsageError(f"--keep-state: {why}")
+
+
+def check_free(place: str, store: Store) -> None:
+    """Raise UsageError for a place where no state can be kept by a job of that store."""
+    if not place:
+        raise UsageError("--keep-state: it is empty; name a folder, or s3://BUCKET/PREFIX.")
+    if store.is_remote and is_local(place):
+        raise UsageError(
+            f"--keep-state {place}: it is on this machine, where a cluster's workers cannot keep "
+            "anything; name s3://BUCKET/PREFIX."
+        )
+    target = open_store(place)
+    try:
+        target.check_conditions()
+        kept = is_kept(target)
+    except StoreError as error:
+        raise UsageError(f"--keep-state {place}: {error}") from None
+    if kept:
+        raise UsageError(
+            f"--keep-state {place}: it holds a state already; name another place, or remove that "
+            "one."
+        )
+
+
+def _keep(request: Request, bundle: bytes) -> Keep:
+    found = steps(request.analysis)
+    return Keep(
+        url=open_store(request.keep_state).url,
+        steps=[step.__qualname__ for step in found],
+        code=code_digest(found, bundle),
+        parameters=parameter_texts(found, request.parameters),
+    )
 
 
 def publishes(analysis: type[Analysis]) -> bool:

@@ -1,4 +1,4 @@
-"""Jobs from Python and notebooks: `run`, and the `Result` that iterates and shows itself."""
+"""Jobs from Python and notebooks: `run`, `merge`, and their `Result`, which shows itself."""
 
 import heapq
 import itertools
@@ -36,7 +36,9 @@ from mr.profiles import check_profile, told_profile
 from mr.progress import Display
 from mr.report import summary
 from mr.results import format_of, write_file
+from mr.rollup import NOT_BY_MRJOB, MergeRequest, prepare_merge
 from mr.scratch import scratch_folder
+from mr.spec import JobSpec
 from mr.tables import aligned, html_table
 from mr.text import is_utf8
 
@@ -71,6 +73,7 @@ def run(
     output: str | PathLike[str] | None = None,
     ship: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     profile: str | None = None,
+    keep_state: str | PathLike[str] | None = None,
 ) -> "Result":
     """Run an analysis and return its result, as `mr-telemetry run` does with the same options.
 
@@ -80,7 +83,8 @@ def run(
     or else to a place kept with the job; the result's `output` tells where. `ship` are folders
     that travel with the analysis, as by `--with` on the command line. `profile` tells where the
     time went: `"table"`, or `"cpu"` for a folder of profiles by function beside it; the table's
-    numbers are in `result.report["profile"]` always.
+    numbers are in `result.report["profile"]` always. `keep_state` is where a state is left for
+    `merge`.
 
     Raises UsageError for what must be put right, JobFailed and TooManyBadRecords for a job that
     fails, JobInterrupted when it is stopped.
@@ -93,15 +97,14 @@ def run(
     if not (isinstance(loaded, type) and issubclass(loaded, Analysis)):
         raise UsageError(f"{analysis!r:.200} is not an Analysis class; give the class itself.")
     places = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    flags = {
-        "store": store,
-        "queue": queue,
-        "engine": engine,
-        "workers": workers,
-        "reducers": reducers,
-        "split_size": split_size,
-    }
-    chosen = choose_engine(load_settings({k: str(v) for k, v in flags.items() if v is not None}))
+    chosen = _choose(
+        store=store,
+        queue=queue,
+        engine=engine,
+        workers=workers,
+        reducers=reducers,
+        split_size=split_size,
+    )
     request = Request(
         analysis=loaded,
         name=analysis if isinstance(analysis, str) else loaded.__name__,
@@ -116,6 +119,7 @@ def run(
         output=None if output is None else fspath(output),
         ship=folders,
         profile=profile or "",
+        keep_state=None if keep_state is None else fspath(keep_state),
     )
     check_profile(request.profile, Path.cwd())
     if output is not None and not publishes(loaded):
@@ -156,14 +160,55 @@ def local_cluster(
                     os.environ[name] = value
 
 
+def merge(
+    states: str | PathLike[str] | Sequence[str | PathLike[str]],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    keep_state: str | PathLike[str] | None = None,
+    engine: str | None = None,
+    workers: int | None = None,
+    reducers: int | None = None,
+    store: str | None = None,
+    queue: str | None = None,
+    quiet: bool = False,
+) -> "Result":
+    """Add up states that `run` has kept, and return the result of all of them.
+
+    The analysis is the one that came with the states; `parameters` are those that only its last
+    reduce uses. `keep_state` is where the merged state is left, for a further merge.
+
+    Raises UsageError for states that are damaged, are not alike, or share a block; else as `run`.
+    """
+    places = [states] if isinstance(states, str | PathLike) else list(states)
+    chosen = _choose(store=store, queue=queue, engine=engine, workers=workers, reducers=reducers)
+    if chosen.name == "mrjob":
+        raise UsageError(NOT_BY_MRJOB)
+    request = MergeRequest(
+        [fspath(place) for place in places],
+        parameters=parameters or {},
+        keep_state=None if keep_state is None else fspath(keep_state),
+    )
+    return _run_planned(prepare_merge(request, chosen.settings, chosen.store), chosen, quiet=quiet)
+
+
+def _choose(**flags: Any) -> Engine:
+    return choose_engine(load_settings({k: str(v) for k, v in flags.items() if v is not None}))
+
+
 def _run_once(request: Request, engine: Engine, *, quiet: bool) -> "Result":
+    spec, _ = prepare_job(request, engine.settings, engine.store)
+    return _run_planned(spec, engine, near_misses(steps(request.analysis)), quiet=quiet)
+
+
+def _run_planned(
+    spec: JobSpec, engine: Engine, troubles: Sequence[str] = (), *, quiet: bool
+) -> "Result":
     store = engine.store
-    spec, _ = prepare_job(request, engine.settings, store)
     with (
         alive(store, spec.job),
         Display(spec.listing["bytes"], quiet=quiet or engine.tells, in_cell=True) as display,
     ):
-        for sentence in near_misses(steps(request.analysis)):
+        for sentence in troubles:
             display.trouble(sentence)
         end, report = engine.run(spec, display)
         if end.state is EndState.DONE:

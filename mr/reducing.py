@@ -76,12 +76,14 @@ def reduce_runs(
     store: Store | None = None,
     ordered: bool = False,
     on_frame: OnFrame = unheard,
+    through: Callable[[Iterable[Rows]], Iterable[Rows]] = iter,
 ) -> None:
     """Reduce one partition's runs, which come in the order of their tasks.
 
     Writes the result part: each item under the key that was given to `reduce`. `takes` tells
     whether a key belongs to this partition; `files` and `store` are what a publishing analysis
-    writes to. Raises what the analysis raises, and RetryElsewhere when a store fails.
+    writes to. The merged rows go `through` what may combine and keep them. Raises what the analysis
+    raises, and RetryElsewhere when a store fails.
     """
     WATCH.enter(REDUCE)
     # The other partitions may set things up too; their rows are dropped.
@@ -92,7 +94,7 @@ def reduce_runs(
     if analysis.setup_reduce is not None:
         analysis.setup_reduce(output)
     name = type(analysis).__name__
-    merged = merge_in_passes(sources, folder, ordered=ordered, on_frame=on_frame)
+    merged = through(merge_in_passes(sources, folder, ordered=ordered, on_frame=on_frame))
     before = WATCH.bytes_of(MERGE)
     WATCH.enter(REDUCE)
     reduce, where = analysis.reduce, f"{name}.reduce"

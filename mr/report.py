@@ -50,7 +50,10 @@ def job_report(conduct: Conduct, spec: JobSpec, end: End, seconds: float) -> dic
         "spills": sum(commit.spills for commit in commits),
         "profile": profile_report(commits),
         "seconds": round(seconds, 3),
-        "raw_mb_per_s": round(raw_bytes / 1e6 / seconds, 3) if seconds else None,
+        # What states cover was read by other jobs.
+        "raw_mb_per_s": (
+            round(raw_bytes / 1e6 / seconds, 3) if seconds and not spec.states else None
+        ),
     }
 
 
@@ -88,7 +91,10 @@ def read_report(store: Store, job: str) -> dict[str, Any] | None:
 def summary(report: dict[str, Any]) -> str:
     """What the result covers, in a sentence or two."""
     blocks, records = report["blocks"], report["records"]
+    states = report["states"]
     if not blocks["selected"] and not blocks["missing"]:
+        if states:
+            return f"Merged {counted(len(states), 'state')} of no block, so the result is empty."
         if blocks["covered"] or blocks["set_aside"]:
             aside = counted(blocks["set_aside"], "block")
             more = f"; {aside} set aside by the analysis (see --report)"
@@ -97,12 +103,13 @@ def summary(report: dict[str, Any]) -> str:
             return "The input holds no blocks, so the result is empty."
         why = report["why_empty"]
         return "No block matches the filter, so the result is empty" + (f": {why}." if why else ".")
-    rate = report["raw_mb_per_s"] or 0
-    text = (
-        f"Read {counted(records['read'], 'record')} of {counted(blocks['read'], 'block')} "
-        f"({report['bytes']['raw'] / 1e6:,.1f} MB raw) in {report['seconds']:.1f} s, "
-        f"{rate:,.0f} MB/s."
-    )
+    covered = f"{counted(records['read'], 'record')} of {counted(blocks['read'], 'block')}"
+    covered += f" ({report['bytes']['raw'] / 1e6:,.1f} MB raw)"
+    if states:
+        text = f"Merged {counted(len(states), 'state')}: {covered} in {report['seconds']:.1f} s."
+    else:
+        rate = report["raw_mb_per_s"] or 0
+        text = f"Read {covered} in {report['seconds']:.1f} s, {rate:,.0f} MB/s."
     gaps = [
         f"{counted(count, thing)} {what}"
         for count, thing, what in (

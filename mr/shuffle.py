@@ -303,7 +303,7 @@ class MapBuffer:
         merged = WATCH.within(MERGE, merged)
         if self._combine is None:
             return merged
-        return WATCH.within(COMBINE, _combined(merged, self._combine))
+        return WATCH.within(COMBINE, combined_rows(merged, self._combine))
 
 
 def _checked(pair: Any, where: str) -> tuple[Any, Any]:
@@ -466,7 +466,7 @@ class Combiner:
         return _encoded_value(key, value, self._where)
 
 
-def _combined(merged: Iterable[Rows], combine: Combiner) -> Iterator[Rows]:
+def combined_rows(merged: Iterable[Rows], combine: Combiner) -> Iterator[Rows]:
     """Merged rows with the values of each key combined where it has several."""
     rest = Rest((names, column) for names, column, _ in merged)
     while rest.advance():

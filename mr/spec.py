@@ -8,14 +8,17 @@ import msgspec
 from mr import layout
 from mr.blocks import Block
 from mr.compatibility import Platform
+from mr.decoding import from_plain
 from mr.errors import FormatError
 from mr.plans import Planned
+from mr.saved import Piece
 from mr.schema import Schema, parse_schema
 from mr.state import read_state
 from mr.store import Store
+from mr.tally import Tally
 
 #: The only version of a job that this code writes and reads.
-VERSION = 7
+VERSION = 8
 
 #: What can be told of where the time goes: by stage of the work, and also by function.
 PROFILES = ("table", "cpu")
@@ -32,6 +35,29 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """The state that a job leaves for a later merge."""
+
+    #: The store that it goes to.
+    url: str
+    #: The classes of the analysis's steps, a digest of their sources, their parameters in words.
+    steps: list[str]
+    code: str
+    parameters: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A saved state that a job starts from, in the place of blocks."""
+
+    url: str
+    #: Its list of blocks.
+    blocks: Piece
+    #: What it covers, as the report has it.
+    covers: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """A job's description; sizes are bytes, times seconds."""
 
@@ -43,7 +69,8 @@ class JobSpec:
     #: SHA-256 of the code bundle.
     bundle: str
     schema: dict[str, Any]
-    filter: dict[str, Any]
+    #: Of a job that merges states of several filters None.
+    filter: dict[str, Any] | None
     #: What the person gave, and the stores that its blocks lie in.
     inputs: list[str]
     stores: list[str]
@@ -78,6 +105,16 @@ class JobSpec:
     #: No task is begun once the machines have cost so much, or the job has run for so long.
     max_usd: float | None = None
     max_hours: float | None = None
+    #: The state that it leaves, if any, and the states that it merges.
+    keep: Keep | None = None
+    states: list[Source] = field(default_factory=list)
+    #: Parameters that hold in the place of the bundle's, by `mr.values`; "" for none.
+    given: bytes = b""
+
+    @property
+    def target(self) -> str:
+        """Where files of the last step's reduces are put in place; "" where they write none."""
+        return self.output or (self.keep.url if self.keep else "")
 
     @property
     def profiles_cpu(self) -> bool:
@@ -115,6 +152,26 @@ def place_line(task: str) -> Planned:
 def publish_line(coverage: dict[str, Any]) -> Planned:
     """What the job covers, for the analysis's `publish`, as a plan's line."""
     return {"coverage": coverage}, 0
+
+
+def kept_line(read: Tally) -> Planned:
+    """What went into a job's last reduces, for the state that it leaves, as a plan's line."""
+    return {"read": read}, 0
+
+
+def line_read(line: dict[str, Any]) -> Tally:
+    """What was read, of such a line or of a state's first one."""
+    return from_plain(line["read"], Tally)
+
+
+def state_line(state: int, parts: list[Piece], read: Tally) -> Planned:
+    """Some parts of a state as a plan's line; what was read stands in one line of each state."""
+    return {"state": state, "parts": parts, "read": read}, sum(part.size for part in parts)
+
+
+def line_parts(line: dict[str, Any], spec: JobSpec) -> tuple[Source, list[Piece]]:
+    """The state of such a line, and its parts."""
+    return spec.states[line["state"]], from_plain(line["parts"], list[Piece])
 
 
 def blocks_line(blocks: list[Block], stores: list[str]) -> Planned:

@@ -47,6 +47,7 @@ ORDER = [
     "mr.environments",
     "mr.wheel",
     "mr.bundle",
+    "mr.sameness",
     # the two interfaces
     "mr.store",
     "mr.files",
@@ -102,7 +103,9 @@ ORDER = [
     "mr.histograms",
     # a job in a store
     "mr.commits",
+    "mr.saved",
     "mr.spec",
+    "mr.keeping",
     "mr.coverage",
     "mr.parts",
     "mr.ends",
@@ -131,6 +134,7 @@ ORDER = [
     "mr.report",
     "mr.engines",
     "mr.launch",
+    "mr.rollup",
     "mr.estimating",
     "mr.calibration",
     "mr.forecast",

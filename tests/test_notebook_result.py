@@ -25,6 +25,7 @@ REPORT = {
     },
     "bytes": {"raw": 2_500_000, "compressed": 250_000},
     "why_empty": "",
+    "states": [],
     "counters": {},
     "receipt": {"usd": None},
     "pairs_mapped": 12345,

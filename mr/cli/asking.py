@@ -10,6 +10,7 @@ import click
 from mr.cli.options import (
     LITERAL,
     SETTINGS,
+    keep_state_option,
     need_inputs,
     read_input_list,
     selection_options,
@@ -104,6 +105,7 @@ def job_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Fail when more records are bad than this.",
         ),
         click.option("--strict", is_flag=True, help="Fail at the first bad record or block."),
+        keep_state_option,
         click.option(
             "--profile",
             type=click.Choice(["table", "cpu"]),
@@ -219,5 +221,6 @@ def read_request(
         profile=options["profile"] or "",
         max_usd=options["max_cost"],
         max_hours=options["max_hours"],
+        keep_state=options["keep_state"],
     )
     return Asked(request, target, settings)

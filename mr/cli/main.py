@@ -14,6 +14,7 @@ from mr.garbage import look_for_less
 COMMANDS = {
     "run": "mr.cli.run",
     "plan": "mr.cli.plan",
+    "merge": "mr.cli.merge",
     "submit": "mr.cli.submit",
     "resume": "mr.cli.resume",
     "jobs": "mr.cli.jobs",
@@ -42,6 +43,7 @@ COMMANDS = {
 SUMMARIES = {
     "run": "Run an analysis over telemetry blocks.",
     "plan": "Tell what a job would read, take and cost.",
+    "merge": "Add up the states that several jobs have kept.",
     "submit": "Plan a job for a cluster and leave it to its workers.",
     "resume": "Go on with a job that was interrupted.",
     "jobs": "List jobs, or remove those that have ended.",

@@ -54,6 +54,13 @@ show_profile_option = click.option(
     "--profile", is_flag=True, help="Show where the time went, as run --profile does."
 )
 
+#: `--keep-state` of commands that leave a state for `merge`.
+keep_state_option = click.option(
+    "--keep-state",
+    metavar="STATE",
+    help="Keep what the reduce is given, for merge: in a folder, or at s3://BUCKET/PREFIX.",
+)
+
 #: The settings by which every command finds jobs and those who work on them.
 SETTINGS = ("store", "queue", "engine", "workers")
 

@@ -179,6 +179,9 @@ def introduction(store: Store, spec: JobSpec) -> str:
     plan = open_plan(store, layout.plan_name(spec.job, layout.stage_id(1, "map")))
     selected, size = spec.listing["selected"], spec.listing["bytes"] / 1e6
     splits = plan.tasks if plan is not None else 0
+    if spec.states:
+        states = counted(len(spec.states), "state")
+        return f"Job {spec.job}: {states} of {counted(selected, 'block')}."
     return (
         f"Job {spec.job}: {counted(selected, 'block')}, {size:,.1f} MB in "
         f"{counted(splits, 'split')}."
