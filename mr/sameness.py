@@ -19,6 +19,8 @@ from mr.analysis import HOOKS, Analysis, parameters
 from mr.bundle import header_of
 from mr.shipping import file_of, is_everywhere, is_installed
 
+#: The setting of every analysis that acts on what maps yield.
+MASKING = "mask_literals"
 #: Hooks whose work is done once the last step's reduce begins; `setup` runs in maps too.
 _REDUCING = ("setup_reduce", "reduce", "finish_reduce")
 #: Values of a module that count with a function that uses them.
@@ -69,12 +71,17 @@ def _is_elsewhere(function: FunctionType) -> bool:
 
 
 def parameter_texts(found: Sequence[type[Analysis]], values: Mapping[str, Any]) -> dict[str, str]:
-    """All parameters of some steps as `Step.name`, with the values that they have, in words."""
-    return {
+    """All parameters of some steps as `Step.name`, with the values that they have, in words.
+
+    Among them is the setting that acts on what maps yield.
+    """
+    told = {
         f"{step.__name__}.{name}": _told(values.get(name, default))
         for step in found
         for name, default in parameters(step).items()
     }
+    masks = values.get(MASKING, getattr(found[0], MASKING))
+    return {**told, f"{found[0].__name__}.{MASKING}": _told(masks)}
 
 
 def _told(value: Any) -> str:
@@ -90,6 +97,8 @@ def used_before_reduce(found: Sequence[type[Analysis]], name: str) -> str:
 
     As far as its code says so: by name, in what it calls too.
     """
+    if name == MASKING:
+        return f"{found[0].__name__}.map"
     for step in found:
         hooks = [hook for hook in HOOKS if step is not found[-1] or hook not in _REDUCING]
         for hook in hooks:

@@ -50,8 +50,8 @@ def days(tree, tmp_path_factory) -> list[Path]:
 
 
 def job(name: str) -> str:
-    """A job of `tests/jobs`."""
-    return f"{JOBS}/{name}"
+    """A job of `tests/jobs`, or a bundled one."""
+    return f"{JOBS}/{name}" if ".py" in name else name
 
 
 def keep(command: Callable[..., Answer], name: str, inputs: Sequence[Path], state: object,
@@ -164,23 +164,35 @@ def test_row_below_the_threshold_each_day_is_there_in_the_week(command, days, tr
     hidden = {
         prefix for prefix, n in total.items() if n >= 2 and all(day[prefix] < 2 for day in numbers)
     }
-    options = ("--set", "least=2")
     daily = [
-        keep(command, "rollups.py:Prefixes", [day], f"state-{number}", *options).rows
+        keep(command, "rollups.py:Prefixes", [day], f"state-{number}").rows
         for number, day in enumerate(days)
     ]
     states = [f"state-{number}" for number in range(DAYS)]
 
     week = merge(command, *states).rows
-    all_of_it = merge(command, *states, "--set", "least=1", "--keep-state", "all").rows
+    all_of_it = merge(command, *states, "--set", "min_count=1", "--keep-state", "all").rows
     again = merge(command, "all").rows
-    mixed = merge(command, "all", "--set", "least=2", "-o", "-").rows
+    mixed = merge(command, "all", "--set", "min_count=2", "-o", "-").rows
 
     assert hidden
     assert all(prefix not in hidden for day in daily for prefix, _ in day)
     assert week == mixed == sorted([p, n] for p, n in total.items() if n >= 2)
     assert {prefix for prefix, _ in week} >= hidden
     assert all_of_it == again == sorted([p, n] for p, n in total.items())
+
+
+def test_what_is_masked_is_not_merged_with_what_is_not(command, days):
+    """It was done before the states were kept, so it cannot be set either."""
+    keep(command, "slow_sql", [days[0]], "masked")
+    keep(command, "slow_sql", [days[1]], "bare", "--set", "mask_literals=false")
+
+    mixed = command("merge", "masked", "bare")
+    given = command("merge", "masked", "--set", "mask_literals=false")
+
+    assert (mixed.code, given.code) == (2, 2)
+    assert "SlowSQL.mask_literals was True in the one and False in the other" in mixed.err
+    assert "--set mask_literals: SlowSQL.map uses it" in given.err
 
 
 def test_parameters_of_the_reduce_may_differ_and_be_set(command, days):
@@ -517,9 +529,8 @@ def test_no_records_make_a_state_too(command, days, tree, tmp_path):
 def test_reduce_that_fails_is_told_as_in_any_job(command, days):
     """The user's traceback and the key; the job is there to be replayed."""
     name = "rollups.py:OfDarwin"
-    options = ("--set", "least=1000000")
     for number, day in enumerate(days):
-        keep(command, name, [day], f"state-{number}", *options)
+        keep(command, name, [day], f"state-{number}")
     states = [f"state-{number}" for number in range(DAYS)]
 
     failed = command("merge", *states, "--set", "least=1")

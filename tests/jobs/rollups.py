@@ -30,7 +30,7 @@ class Median(Analysis):
 class Prefixes(Analysis):
     """Prefixes of ids that come often enough: in a week, but on no day."""
 
-    least = 2
+    min_count = 2
 
     def map(self, record):
         yield record.id[:2], 1
@@ -39,10 +39,7 @@ class Prefixes(Analysis):
     def combine(self, key, values):
         yield key, sum(values)
 
-    def reduce(self, key, values):
-        for _, number in self.combine(key, values):
-            if number >= self.least:
-                yield key, number
+    reduce = combine
 
 
 class Everything(Analysis):
@@ -73,6 +70,8 @@ class Everything(Analysis):
 class OfDarwin(Prefixes):
     """Fails in its reduce."""
 
+    least = 1000000
+
     def map(self, record):
         yield record["info"]["OS"], 1
 
@@ -85,6 +84,8 @@ class OfDarwin(Prefixes):
 
 class Removes(Prefixes):
     """Removes the block that a file names before it reads any, and that file."""
+
+    min_count = 0
 
     least = 1
     file = ""
