@@ -191,18 +191,38 @@ def test_dashboard(publish):
 
 
 def test_running(place):
-    """What a job takes, profiles, and going on with a job; its id is another one here."""
+    """A job, its profiles, and days that become a week."""
     place.words["ANALYSIS"] = "os_distribution"
     place.type("mr-telemetry new by_locale")
+    for day, seed in (("day-1", 7), ("day-2", 8)):
+        place.type(f"mr-telemetry generate {day} --size 500KB --seed {seed}")
     lines = typed_on("docs/running.md")
 
     for line in lines:
-        line = re.sub(r"20131011-\S+|\b1a76f5\b", "JOB", line).replace("... [options]", "")
+        line = line.replace("... [options]", "")
         if line.endswith("--profile"):
             line += "=cpu"  # the profiles are read further down
         place.type(line)
 
-    assert len(lines) >= 7
+    assert len(lines) >= 6
+    assert (place.folder / "week.csv").stat().st_size > 0
+    assert (place.folder / "states/week/state.json").exists()
+
+
+def test_costs(place):
+    """What a job would take, here and on a fleet."""
+    assert type_all(place, "docs/costs.md") >= 2
+
+
+def test_faults(place):
+    """Going on with a job, whose id is another one here; and a task once more in the debugger."""
+    place.type("mr-telemetry run os_distribution telemetry")
+    lines = typed_on("docs/faults.md")
+
+    for line in lines:
+        place.type(re.sub(r"20131011-\S+|\b1a76f5\b", "JOB", line))
+
+    assert len(lines) >= 4
     assert (place.folder / "result.csv").stat().st_size > 0
 
 
@@ -222,7 +242,7 @@ def test_cluster(place):
         "mr-telemetry worker": lambda found: True,
     }
 
-    assert type_all(place, "docs/cluster.md") >= 12
+    assert type_all(place, "docs/cluster.md") >= 11
     assert (place.folder / "result.csv").stat().st_size > 0
 
 

@@ -563,18 +563,13 @@ def _listed(value):
 # The page
 
 
-def test_the_page_names_every_option_and_message():
-    """Each option of `cluster up` stands in its table, and each message is one of ours."""
+def test_the_page_names_every_option():
+    """Each option of `cluster up` stands in its table."""
     page = (ROOT / "docs/fleet.md").read_text()
     options = [option for one in up.params for option in one.opts if option.startswith("--")]
-    code = "".join(path.read_text("utf-8") for path in sorted((ROOT / "mr").rglob("*.py")))
-    joined = re.sub(r'"\s*f?"', "", code)
-    quoted = re.findall(r"^\| `([^`]+)` \|", page.partition("\n## Messages\n")[2], re.MULTILINE)
 
     assert len(options) == 13
     assert [one for one in options if not re.search(rf"^\| `{one}[ `]", page, re.MULTILINE)] == []
-    assert len(quoted) == 6
-    assert [message for message in quoted if message not in joined] == []
 
 
 def test_the_boot_script_is_clean():

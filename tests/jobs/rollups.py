@@ -87,7 +87,6 @@ class Removes(Prefixes):
 
     min_count = 0
 
-    least = 1
     file = ""
 
     def setup(self):
