@@ -240,8 +240,18 @@ def test_every_setting_is_documented(tmp_path, monkeypatch):
         told = f"`{flag}`" if flag in flags else "(none)"
         variable = config.ENVIRONMENT_PREFIX + name.upper()
         assert any(f"`{name}`" in row[0] and told in row[1] and variable in row[2]
-                   for row in rows if len(row) == 3), name  # fmt: skip
+                   for row in rows if len(row) == 5), name  # fmt: skip
     assert config.load_settings(environment={}).workers == 4
+
+
+def test_every_variable_is_documented():
+    """Each variable of ours that the code reads stands on the page on configuration."""
+    code = "".join(path.read_text("utf-8") for path in sorted((ROOT / "mr").rglob("*.py")))
+    page = text("docs/configuration.md")
+
+    named = set(re.findall(r'"(MR_TELEMETRY_[A-Z]+)"', code))
+    assert len(named) >= 2
+    assert [name for name in named if f"`{name}`" not in page] == []
 
 
 def test_every_field_of_the_report_is_documented(command, tree, tmp_path):
