@@ -246,6 +246,66 @@ def test_absent_and_present_is_present():
     assert (parts[0] + parts[0]).sum is None
 
 
+@given(
+    st.lists(st.tuples(FILLED, st.sampled_from(["all", "sum", "logs", "nothing"])), max_size=6),
+    st.sampled_from([EXPONENTIAL, LINEAR]),
+)
+def test_what_some_rows_tell_is_of_their_values(groups: list, definition: Definition):
+    """A mean or deviation is that of the values of the rows that tell the sums, not of all."""
+    size = definition.buckets
+    hidden = {
+        "all": [],
+        "sum": [size + 1, size + 2, size + 3, size + 4],
+        "logs": [size, size + 3, size + 4],
+        "nothing": range(size, size + 5),
+    }
+    rows = []
+    for values, what in groups:
+        one = row(definition, values)
+        for number in hidden[what]:
+            one[number] = -1
+        rows.append(one)
+    found = Histogram.of_rows(definition, rows)
+    parts = [Histogram.of_rows(definition, [one]) for one in rows]
+    summed = sum(parts[1:], parts[0]) if parts else found
+
+    def of(*told: str) -> list[int]:
+        return [value for values, what in groups if what in told for value in values]
+
+    def close(number: float | None):
+        return number if number is None else pytest.approx(number, rel=1e-6, abs=1e-3)
+
+    summing, logging, whole = of("all", "sum"), of("all", "logs"), of("all")
+    logs = [math.log(value + 1) for value in logging]
+    for one in (found, summed):
+        assert one.mean == close(statistics.fmean(summing) if summing else None)
+        assert one.standard_deviation == close(statistics.pstdev(whole) if whole else None)
+        geometric = math.exp(statistics.fmean(logs)) - 1 if logs else None
+        assert one.geometric_mean == close(geometric)
+        geometric = math.exp(statistics.pstdev(logs)) if logs else None
+        assert one.geometric_standard_deviation == close(geometric)
+
+
+def test_a_sum_of_some_values_stands_for_all_in_the_last_bucket():
+    """Its end is the same whether a second row like the first tells its sum or not."""
+    rows = [[0, 0, 0, 0, 2, 26, *ABSENT[1:], 1], [0, 0, 0, 0, 2, *ABSENT, 1]]
+
+    assert Histogram.of_rows(LINEAR, rows).ends.tolist() == [1, 4, 7, 10, 16]
+    assert Histogram.of_rows(LINEAR, rows).mean == 13
+
+
+def test_sums_that_no_float_can_hold_are_none():
+    """Of floats and of whole numbers; what the counts tell stays."""
+    counts = [0, 0, 0, 0, 2]
+    for total in (1.7e308, 10**400):
+        rows = [[*counts, total, 1.7e308, 1.7e308, -1, 10**400, 1]] * 2
+        found = Histogram.of_rows(LINEAR, rows)
+
+        assert [found.mean, found.standard_deviation] == [None, None]
+        assert [found.geometric_mean, found.geometric_standard_deviation] == [None, None]
+        assert found.median == 11.5
+
+
 def test_half_a_sum_of_squares_is_one():
     """The lower half alone is told by clients that count small values."""
     found = Histogram.of_rows(LINEAR, [[0, 2, 0, 0, 0, 4, -1, -1, 10, -1, 1]])

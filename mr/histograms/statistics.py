@@ -5,10 +5,10 @@ judge; `Histogram.is_categorical` tells.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,27 @@ BUCKETS_SHOWN = 60
 _BAR = 40
 
 
+class Moments(NamedTuple):
+    """Of the rows that tell a sum and that of the squares: their values, and the two sums."""
+
+    count: int
+    sum: int | float
+    squares: int | float
+
+
+class Told(NamedTuple):
+    """Over how many values a histogram's statistics go: not every row tells every sum.
+
+    sum, log_sum: values of the rows that tell the sum of values, and of their logarithms.
+    squares, log_squares: of the rows that tell the squares as well.
+    """
+
+    sum: int
+    log_sum: int
+    squares: Moments
+    log_squares: Moments
+
+
 @dataclass(frozen=True, eq=False)
 class Histogram:
     """The sum of some submissions of one measure; it never changes.
@@ -35,8 +56,9 @@ class Histogram:
     counts: how many values fell into each bucket, an array of shape (buckets,).
     sum, log_sum, log_sum_squares: of the values x: of x, of ln(|x|+1), of its square.
     sum_squares: of the squares of x; where several large sums were added up it is an estimate (see
-        `_squares`). Each of the four is None where submissions did not tell it.
+        `_squares`). Each of the four is None where no submission tells it, or no float can hold it.
     submissions: how many were added up.
+    told: over how many values each of the sums goes; means and deviations are of those.
     name: what it is of, in words.
     """
 
@@ -47,6 +69,7 @@ class Histogram:
     log_sum_squares: int | float | None
     sum_squares: int | float | None
     submissions: int
+    told: Told
     name: str = field(default="", kw_only=True)
 
     @classmethod
@@ -55,19 +78,22 @@ class Histogram:
     ) -> "Histogram":
         """The sum of published rows: buckets, five statistics, submissions (more is not looked at).
 
-        A statistic is None if all rows say -1, which stands for absent.
+        A statistic is None if all rows say -1, which stands for absent. Where some do, what is
+        derived from it is that of the values of the other rows.
         """
         size = definition.buckets
         chosen = list(rows)
         counts = [sum(column) for column in zip(*(row[:size] for row in chosen), strict=True)]
-        total, log_sum, log_squares = (
-            _total([row[size + place] for row in chosen]) for place in range(3)
-        )
-        squares = _total([_squares(*row[size + 3 : size + 6]) for row in chosen])
+        told_rows = [_told_by(row[:size], *row[size : size + 6]) for row in chosen]
+        sums = (_total(numbers) for numbers in zip(*(sums for sums, _ in told_rows), strict=True))
+        total, log_sum, log_squares, squares = sums if chosen else [None] * 4
+        told = _together([told for _, told in told_rows])
         submissions = sum(row[size + 5] for row in chosen)
         array = np.array(counts or [0] * size)
         array.flags.writeable = False
-        return cls(definition, array, total, log_sum, log_squares, squares, submissions, name=name)
+        return cls(
+            definition, array, total, log_sum, log_squares, squares, submissions, told, name=name
+        )
 
     def __add__(self, other: "Histogram") -> "Histogram":
         """The sum of two of one definition. Raises UsageError for another one's."""
@@ -83,6 +109,7 @@ class Histogram:
             counts,
             *(_plus(getattr(self, name), getattr(other, name)) for name in names),
             self.submissions + other.submissions,
+            _together([self.told, other.told]),
             name=self.name if self.name == other.name else "",
         )
 
@@ -112,23 +139,26 @@ class Histogram:
 
         It is as far above the mean of the values in the last bucket as that is above the bucket's
         start; and the mean is what the sum leaves when the others lie in their buckets' middles.
+        A sum of a part of the values stands for all of them.
         """
         ends = np.append(self.bounds[1:], self.bounds[-1]).astype(float)
         last, start = float(self.counts[-1]), float(self.bounds[-1])
         width = start - float(self.bounds[-2])
-        if self.sum is None or last <= 0:
-            ends[-1] = start + width
-        else:
+        mean = None
+        if self.sum is not None and self.told.sum > 0 and last > 0:
             middles = (self.bounds[:-1] + ends[:-1]) / 2
             others = math.fsum((self.counts[:-1].astype(float) * middles).tolist())
-            mean = (self.sum - others) / last
-            ends[-1] = max(2 * mean - start, start)
+            scale = self.count / self.told.sum
+            mean = _finite(lambda: (self.sum * scale - others) / last)
+        ends[-1] = start + width if mean is None else max(2 * mean - start, start)
         return ends
 
     @property
     def mean(self) -> float | None:
-        """The mean of the values; None if there are none, or their sum is not known."""
-        return None if self.sum is None or self.count <= 0 else self.sum / self.count
+        """The mean of the values whose sum is told; None if there are none."""
+        if self.sum is None or self.told.sum <= 0:
+            return None
+        return _finite(lambda: self.sum / self.told.sum)
 
     @property
     def median(self) -> float | None:
@@ -165,30 +195,21 @@ class Histogram:
 
     @property
     def standard_deviation(self) -> float | None:
-        """Of the values as a whole population; None where their squares were not summed."""
-        if self.sum_squares is None or self.mean is None:
-            return None
-        return math.sqrt(max(self.sum_squares / self.count - self.mean**2, 0))
-
-    @property
-    def _has_logarithms(self) -> bool:
-        """Whether logarithms were summed: some measures of the client say 0 instead of absent."""
-        return self.count > 0 and self.log_sum is not None and not (self.sum and not self.log_sum)
+        """Of the values whose sum and squares are told, as a whole population; None without."""
+        return _deviation(self.told.squares)
 
     @property
     def geometric_mean(self) -> float | None:
         """exp(mean of ln(x+1)) - 1, so that zeros count; None where logarithms were not summed."""
-        if not self._has_logarithms:
+        if self.log_sum is None or self.told.log_sum <= 0:
             return None
-        return _exp(self.log_sum / self.count, -1)
+        return _finite(lambda: math.exp(self.log_sum / self.told.log_sum) - 1)
 
     @property
     def geometric_standard_deviation(self) -> float | None:
         """exp(standard deviation of ln(x+1)), a factor; None where squares are not known."""
-        if not self._has_logarithms or self.log_sum_squares is None:
-            return None
-        mean = self.log_sum / self.count
-        return _exp(math.sqrt(max(self.log_sum_squares / self.count - mean**2, 0)), 0)
+        deviation = _deviation(self.told.log_squares)
+        return None if deviation is None else _finite(lambda: math.exp(deviation))
 
     def to_numpy(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Lower bounds and counts, two arrays of shape (buckets,)."""
@@ -309,11 +330,72 @@ class Histogram:
         return names, rows[shown], drawn, [*notes, *title, *self.summary()]
 
 
-def _total(numbers: Sequence[int | float]) -> int | float | None:
+def _total(numbers: Iterable[int | float]) -> int | float | None:
+    """The sum of those that are not absent; None if all are, or if no float can hold it."""
     present = [number for number in numbers if number != -1]
     if not present:
         return None
-    return sum(present) if all(type(number) is int for number in present) else math.fsum(present)
+    if all(type(number) is int for number in present):
+        return sum(present)
+    return _finite(lambda: math.fsum(present))
+
+
+def _told_by(
+    counts: Sequence[int],
+    total: Any,
+    log_sum: Any,
+    log_squares: Any,
+    low: Any,
+    high: Any,
+    sent: int,
+) -> tuple[tuple[Any, Any, Any, Any], Told]:
+    """The four sums of a row, -1 for absent, and over how many values each goes."""
+    squares = _squares(low, high, sent)
+    values = sum(counts)
+    has_sum = total != -1
+    # Some measures of the client say 0 instead of absent.
+    has_logs = log_sum != -1 and not (has_sum and total and not log_sum)
+    nothing = Moments(0, 0, 0)
+    told = Told(
+        values if has_sum else 0,
+        values if has_logs else 0,
+        Moments(values, total, squares) if has_sum and squares != -1 else nothing,
+        Moments(values, log_sum, log_squares) if has_logs and log_squares != -1 else nothing,
+    )
+    return (total, log_sum, log_squares, squares), told
+
+
+def _together(parts: Sequence[Told]) -> Told:
+    """What several rows tell together."""
+
+    def moments(some: Sequence[Moments]) -> Moments:
+        return Moments(*(_plain_sum([one[place] for one in some]) for place in range(3)))
+
+    return Told(
+        sum(one.sum for one in parts),
+        sum(one.log_sum for one in parts),
+        moments([one.squares for one in parts]),
+        moments([one.log_squares for one in parts]),
+    )
+
+
+def _plain_sum(numbers: Sequence[int | float]) -> int | float:
+    if all(type(number) is int for number in numbers):
+        return sum(numbers)
+    total = _finite(lambda: math.fsum(numbers))
+    return math.nan if total is None else total
+
+
+def _deviation(moments: Moments) -> float | None:
+    """The standard deviation of the values behind two sums; None if there are none."""
+    if moments.count <= 0:
+        return None
+
+    def deviation() -> float:
+        variance = moments.squares / moments.count - (moments.sum / moments.count) ** 2
+        return math.sqrt(variance) if not variance <= 0 else 0.0
+
+    return _finite(deviation)
 
 
 def _squares(low: int | float, high: int | float, submissions: int) -> int | float:
@@ -339,8 +421,10 @@ def _plus(one: int | float | None, other: int | float | None) -> int | float | N
     return one + other
 
 
-def _exp(power: float, plus: float) -> float | None:
+def _finite(compute: Callable[[], float]) -> float | None:
+    """What is computed; None if no float can hold it."""
     try:
-        return math.exp(power) + plus
+        number = compute()
     except OverflowError:
         return None
+    return number if math.isfinite(number) else None
