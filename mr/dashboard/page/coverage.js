@@ -5,78 +5,85 @@
 const EXAMPLES = 20;
 
 /** Show what the chosen versions' folders say that they cover, and gaps of what is shown. */
-function showCoverage(place, found, series) {
-  const warnings = [];
-  const lines = [];
-  const several = found.length > 1;
-  for (const { version, measure } of found) {
-    const of = several ? `${version.name}: ` : "";
-    const { coverage } = version;
-    if (coverage === null) {
-      lines.push(`${of}the folder does not say what it covers.`);
-      continue;
-    }
-    const blocks = coverage.blocks ?? {};
-    const records = coverage.records ?? {};
-    lines.push(
-      `${of}${plural(records.read, "record")} of ${plural(blocks.processed, "block")}.`,
-    );
-    if (records.left_out) {
-      lines.push(
-        `${of}${plural(records.left_out, "record")} left out, without a system, version or architecture.`,
-      );
-    }
-    if (records.bad) warnings.push(`${of}${plural(records.bad, "bad record")} skipped.`);
-    for (const [name, what] of [
-      ["bad", "damaged, read up to the damage"],
-      ["unread", "not read"],
-    ]) {
-      const list = Array.isArray(blocks[name]) ? blocks[name] : [];
-      if (list.length) {
-        warnings.push(`${of}${plural(list.length, "block")} ${what}: ${examplesOf(list)}`);
-      }
-    }
-    const other = coverage.measures?.mismatches?.[measure];
-    if (other) {
-      warnings.push(
-        `${of}some builds have other buckets of ${measure}, and are left out: ${shortJson(other)}.`,
-      );
-    }
-    for (const [reason, measures] of Object.entries(coverage.skipped ?? {})) {
-      if (measures?.[measure]) {
-        warnings.push(`${of}${plural(measures[measure], "array")} of ${measure} skipped: ${reason}.`);
-      }
-    }
-  }
-  for (const one of series) {
-    const days = coverageOfDays([...one.days.keys()]);
-    if (days.there < days.all) {
-      const of = series.length > 1 ? `${one.label}: ` : "";
-      lines.push(
-        `${of}data of ${days.there} of ${plural(days.all, "day")}; dashes lead over the others.`,
-      );
-    }
-  }
+function showCoverage(place, found, series, choice) {
+  const told = found.map(({ version, measure }) =>
+    coverageOfVersion(version, measure, found.length > 1 ? `${version.name}: ` : ""),
+  );
+  const warnings = told.flatMap((one) => one.warnings);
+  const lines = told.flatMap((one) => one.lines);
+  const gaps = series.map((one) => gapsOf(one, series.length > 1, choice)).filter(Boolean);
+  const isOpen = place.querySelector("details")?.open ?? lines.length < 4;
   place.hidden = false;
   place.replaceChildren(
     ...warnings.map((text) => element("p", { class: "warning" }, text)),
+    ...gaps.map((text) => element("p", { class: "gap" }, text)),
     element(
       "details",
-      { open: lines.length < 4 },
+      { open: isOpen },
       element("summary", {}, "What the numbers cover"),
       element("ul", {}, ...lines.map((text) => element("li", {}, text))),
     ),
   );
 }
 
-function plural(number, name) {
-  return `${formatNumber(number ?? 0)} ${name}${number === 1 ? "" : "s"}`;
+/** How many days of the dates chosen have data; "" if all have. */
+function gapsOf({ label, days }, isNamed, choice) {
+  const { there, all } = coverageOfDays([...days.keys()], choice);
+  if (there >= all) return "";
+  return `${isNamed ? `${label}: ` : ""}data of ${there} of ${plural(all, "day")}; dashes lead over the others.`;
+}
+
+/** What a version's folder says of itself, each sentence after `of`: {warnings, lines}. */
+function coverageOfVersion({ coverage }, measure, of) {
+  const warnings = [];
+  const lines = [];
+  if (coverage === null) {
+    lines.push(`${of}the folder does not say what it covers.`);
+    return { warnings, lines };
+  }
+  const [blocks, records] = [objectOf(coverage.blocks), objectOf(coverage.records)];
+  const known = [
+    Number.isFinite(records.read) ? plural(records.read, "record") : "",
+    Number.isFinite(blocks.processed) ? plural(blocks.processed, "block") : "",
+  ].filter(Boolean);
+  lines.push(`${of}${known.join(" of ") || "the folder does not say how many records it covers"}.`);
+  if (records.left_out) {
+    lines.push(
+      `${of}${plural(records.left_out, "record")} left out, without a system, version or architecture.`,
+    );
+  }
+  if (records.bad) warnings.push(`${of}${plural(records.bad, "bad record")} skipped.`);
+  for (const [name, what] of [
+    ["bad", "damaged, read up to the damage"],
+    ["unread", "not read"],
+  ]) {
+    const list = Array.isArray(blocks[name]) ? blocks[name] : [];
+    if (list.length) {
+      warnings.push(`${of}${plural(list.length, "block")} ${what}: ${examplesOf(list)}`);
+    }
+  }
+  const other = objectOf(objectOf(coverage.measures).mismatches)[measure];
+  if (other) {
+    warnings.push(
+      `${of}some builds have other buckets of ${measure}, and are left out: ${shortJson(other)}.`,
+    );
+  }
+  for (const [reason, measures] of Object.entries(objectOf(coverage.skipped))) {
+    const number = objectOf(measures)[measure];
+    if (number) warnings.push(`${of}${plural(number, "array")} of ${measure} skipped: ${reason}.`);
+  }
+  return { warnings, lines };
+}
+
+/** A JSON object; {} for anything else. */
+function objectOf(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
 }
 
 function examplesOf(list) {
   const told = list
     .slice(0, EXAMPLES)
-    .map((one) => (typeof one === "string" ? one : Object.values(one).join(": ")));
+    .map((one) => (typeof one === "string" ? one : Object.values(one ?? {}).join(": ")));
   return `${told.join("; ")}${list.length > EXAMPLES ? "; and more." : "."}`;
 }
 

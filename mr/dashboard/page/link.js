@@ -19,7 +19,7 @@ const DEFAULTS = {
 function choiceOf(hash) {
   const words = new URLSearchParams(hash.replace(/^#/, ""));
   const choice = {
-    versions: words.getAll("version"),
+    versions: [...new Set(words.getAll("version"))],
     measure: words.get("measure") ?? "",
     filters: Object.fromEntries(LEVELS.map((level) => [level, words.getAll(level)])),
   };

@@ -174,7 +174,8 @@ class MeasureSearch {
       ),
     );
     if (!this.matches.length) {
-      this.list.append(element("li", { class: "none" }, "No measure has that in its name or text."));
+      const none = { role: "option", "aria-disabled": "true", class: "none" };
+      this.list.append(element("li", none, "No measure has that in its name or text."));
     }
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");

@@ -29,12 +29,13 @@ function parseDefinition(raw) {
     if (!Number.isSafeInteger(number) || number < least) refuse(`${name} is no good number`);
     return number;
   };
-  const made = (kind, bounds) => ({
-    kind,
-    bounds,
-    description: typeof raw.description === "string" ? raw.description : "",
-    isCategorical: CATEGORICAL.includes(kind),
-  });
+  const made = (kind, bounds) => {
+    const isCategorical = CATEGORICAL.includes(kind);
+    const description = typeof raw.description === "string" ? raw.description : "";
+    const categories = isCategorical ? bounds.map((_, place) => categoryOf(kind, bounds, place)) : [];
+    const places = new Map(categories.map(({ key }, place) => [key, place]));
+    return { kind, bounds, description, isCategorical, categories, places };
+  };
   let kind = String(raw.kind);
   if (/^[0-3]$/.test(kind)) {
     const isEnumerated = Number(raw.min) === 1 && Number(raw.bucket_count) === Number(raw.max) + 1;
@@ -82,7 +83,19 @@ function exponential(low, high, buckets) {
   return bounds;
 }
 
-/** The sum of some rows of one measure. A statistic is null where no row tells it. */
+/** What a bucket of categories stands for: `key` in links, `label` for people. */
+function categoryOf(kind, bounds, place) {
+  const key = String(bounds[place]);
+  if (kind === "boolean") return { key, label: ["false", "true", "other"][place] };
+  if (kind === "flag") return { key, label: ["not set", "set", "other"][place] };
+  if (place === bounds.length - 1) return { key: "other", label: "other" };
+  return { key, label: formatNumber(bounds[place]) };
+}
+
+/**
+ * The sum of some rows of one measure. A statistic is null where no row tells it; where some do, it
+ * is that of their values.
+ */
 class Distribution {
   constructor(definition, rows) {
     const size = definition.bounds.length;
@@ -90,16 +103,36 @@ class Distribution {
     this.counts = new Array(size).fill(0);
     this.submissions = 0;
     this.sum = this.logSum = this.logSumSquares = this.sumSquares = null;
+    /** Over how many values each sum goes; and of the rows that tell squares too, both sums. */
+    this.told = { sum: 0, logSum: 0, squares: moments(), logSquares: moments() };
     const plus = (name, value) => {
       if (value !== -1) this[name] = (this[name] ?? 0) + value;
     };
     for (const row of rows) {
-      for (let place = 0; place < size; place++) this.counts[place] += row[place];
-      plus("sum", row[size]);
-      plus("logSum", row[size + 1]);
-      plus("logSumSquares", row[size + 2]);
-      plus("sumSquares", squaresOf(row[size + 3], row[size + 4], row[size + 5]));
-      this.submissions += row[size + 5];
+      let values = 0;
+      for (let place = 0; place < size; place++) {
+        this.counts[place] += row[place];
+        values += row[place];
+      }
+      const [sum, logSum, logSumSquares, low, high, submissions] = row.slice(size);
+      const sumSquares = squaresOf(low, high, submissions);
+      plus("sum", sum);
+      plus("logSum", logSum);
+      plus("logSumSquares", logSumSquares);
+      plus("sumSquares", sumSquares);
+      const hasSum = sum !== -1;
+      // Some measures of the client say 0 instead of absent.
+      const hasLogs = logSum !== -1 && !(hasSum && sum !== 0 && logSum === 0);
+      if (hasSum) this.told.sum += values;
+      if (hasLogs) this.told.logSum += values;
+      if (hasSum && sumSquares !== -1) addMoments(this.told.squares, values, sum, sumSquares);
+      if (hasLogs && logSumSquares !== -1) {
+        addMoments(this.told.logSquares, values, logSum, logSumSquares);
+      }
+      this.submissions += submissions;
+    }
+    for (const name of ["sum", "logSum", "logSumSquares", "sumSquares"]) {
+      this[name] = this[name] === null ? null : finite(this[name]);
     }
     this.count = this.counts.reduce((total, number) => total + number, 0);
   }
@@ -110,20 +143,21 @@ class Distribution {
     const last = bounds.length - 1;
     const ends = [...bounds.slice(1), 0];
     const start = bounds[last];
-    if (this.sum === null || this.counts[last] <= 0) {
-      ends[last] = start + (start - bounds[last - 1]);
-      return ends;
-    }
     let others = 0;
     for (let place = 0; place < last; place++) {
       others += (this.counts[place] * (bounds[place] + ends[place])) / 2;
     }
-    ends[last] = Math.max((2 * (this.sum - others)) / this.counts[last] - start, start);
+    const isTold = this.sum !== null && this.told.sum > 0 && this.counts[last] > 0;
+    // A sum of a part of the values stands for all of them.
+    const all = this.sum * (this.count / this.told.sum);
+    const mean = isTold ? finite((all - others) / this.counts[last]) : null;
+    const width = start - bounds[last - 1];
+    ends[last] = mean === null ? start + width : Math.max(2 * mean - start, start);
     return ends;
   }
 
   get mean() {
-    return this.sum === null || this.count <= 0 ? null : this.sum / this.count;
+    return this.sum === null || this.told.sum <= 0 ? null : finite(this.sum / this.told.sum);
   }
 
   /** The value below which p percent lie, estimated within its bucket; null if empty. */
@@ -147,29 +181,35 @@ class Distribution {
   }
 
   get standardDeviation() {
-    if (this.sumSquares === null || this.mean === null) return null;
-    return Math.sqrt(Math.max(this.sumSquares / this.count - this.mean ** 2, 0));
-  }
-
-  /** Whether logarithms were summed: some measures of the client say 0 instead of absent. */
-  get hasLogarithms() {
-    return this.count > 0 && this.logSum !== null && !(this.sum && !this.logSum);
+    return deviationOf(this.told.squares);
   }
 
   /** exp(mean of ln(x+1)) - 1, so that zeros count. */
   get geometricMean() {
-    return this.hasLogarithms ? finite(Math.exp(this.logSum / this.count) - 1) : null;
+    if (this.logSum === null || this.told.logSum <= 0) return null;
+    return finite(Math.exp(this.logSum / this.told.logSum) - 1);
   }
 
   get geometricStandardDeviation() {
-    if (!this.hasLogarithms || this.logSumSquares === null) return null;
-    const mean = this.logSum / this.count;
-    return finite(Math.exp(Math.sqrt(Math.max(this.logSumSquares / this.count - mean ** 2, 0))));
+    const deviation = deviationOf(this.told.logSquares);
+    return deviation === null ? null : finite(Math.exp(deviation));
   }
 
   /** The share of the values in a bucket, 0 to 1. */
   share(place) {
     return this.count > 0 ? this.counts[place] / this.count : 0;
+  }
+
+  /** How many values are in a category; null where the definition has no such. */
+  countOf(key) {
+    const place = this.definition.places.get(key);
+    return place === undefined ? null : this.counts[place];
+  }
+
+  /** The share of a category; null where the definition has no such, or there are no values. */
+  shareOf(key) {
+    const count = this.countOf(key);
+    return count === null || this.count <= 0 ? null : count / this.count;
   }
 
   /** The shares of the values in each bucket and those before it. */
@@ -192,26 +232,44 @@ function squaresOf(low, high, submissions) {
   return low + (high + (most > least ? (least + most) / 2 : least)) * HALF;
 }
 
+/** Values, their sum, and the sum of their squares. */
+function moments() {
+  return { count: 0, sum: 0, squares: 0 };
+}
+function addMoments(to, count, sum, squares) {
+  to.count += count;
+  to.sum += sum;
+  to.squares += squares;
+}
+
+/** The standard deviation of the values behind two sums; null if there are none. */
+function deviationOf({ count, sum, squares }) {
+  if (count <= 0) return null;
+  return finite(Math.sqrt(Math.max(squares / count - (sum / count) ** 2, 0)));
+}
+
 function finite(number) {
   return Number.isFinite(number) ? number : null;
 }
 
-/** What a bucket stands for, as a person reads it. */
-function bucketLabel(definition, place) {
-  const bound = definition.bounds[place];
-  if (definition.kind === "boolean") return ["false", "true", "other"][place];
-  if (definition.kind === "flag") return ["not set", "set", "other"][place];
-  if (definition.kind === "enumerated" && place === definition.bounds.length - 1) return "other";
-  return formatNumber(bound);
-}
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const SHORT = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+/** From here on a number is written by its power of ten. */
+const HUGE = 1e15;
 
 /** A number with at most so many significant digits after the thousands are set apart. */
 function formatNumber(number) {
   if (number === null || number === undefined) return "";
-  if (Number.isInteger(number) || Math.abs(number) >= 1000) {
-    return Math.round(number).toLocaleString("en-US");
+  if (Math.abs(number) >= HUGE) {
+    return Number(number.toPrecision(4)).toExponential().replace("e+", "e");
   }
-  return number.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+  if (Number.isInteger(number) || Math.abs(number) >= 1000) return WHOLE.format(number);
+  return SHORT.format(number);
+}
+
+/** A number of things: "1 block", "2 blocks". */
+function plural(number, name) {
+  return `${formatNumber(number)} ${name}${number === 1 ? "" : "s"}`;
 }
 
 /** A share as percent. */

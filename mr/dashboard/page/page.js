@@ -8,12 +8,22 @@ const PATIENCE_MS = 150;
 
 const byId = (id) => document.getElementById(id);
 let choice = choiceOf(location.hash);
-/** What is on the page: {found, series, statistic}; null when there is nothing. */
+/**
+ * What is on the page: {choice, found, series, statistic}; null when there is nothing. While another
+ * choice is loaded this is still the one before, and whatever draws or exports goes by it.
+ */
 let shown = null;
 /** Counts what was asked for, so that a late answer does not replace a newer one. */
 let turn = 0;
 
+const TITLE = document.title;
 const status = byId("status");
+const dateFields = new Map(
+  ["from", "to"].map((end) => [
+    end,
+    new DateField(byId(end), (day) => choose({ [end]: day })),
+  ]),
+);
 const versionMenu = new CheckMenu(byId("versions"), "Versions", {
   needsOne: true,
   onChange: (versions) => choose({ versions }),
@@ -58,18 +68,33 @@ async function show() {
     clearTimeout(patience);
   }
   if (isOld()) return;
-  status.textContent = "";
+  status.textContent = shown ? statusText(shown) : "";
+  const focused = document.activeElement;
   showProblems(problems, () => {
     forgetLoaded();
     show();
   });
+  keepFocus(focused);
   performance.mark("shown");
   document.documentElement.dataset.shown = linkOf(choice);
 }
 
-/** Load and draw; returns what went wrong beside. */
-async function load(isOld) {
-  const folders = await loadVersions();
+/** Leave the focus near what is shown if that which had it is gone. */
+function keepFocus(focused) {
+  if (focused === document.body || (focused.isConnected && focused.checkVisibility())) return;
+  (byId("about").hidden ? byId("plots") : byId("measure-name")).focus({ preventScroll: true });
+}
+
+/** What is shown, in short, for those who do not see it. */
+function statusText({ choice, series }) {
+  const submissions = series.reduce((sum, one) => sum + one.total.submissions, 0);
+  const names = series.length > 1 ? `, ${series.length} series` : "";
+  return `${choice.measure}${names}, ${plural(submissions, "submission")}`;
+}
+
+/** Load and draw; returns what went wrong beside. `isAgain`: versions.json was read once more. */
+async function load(isOld, isAgain = false) {
+  const folders = await loadVersions(isAgain);
   if (isOld()) return [];
   const names = Object.keys(folders).sort(byVersion);
   if (!names.length) {
@@ -82,10 +107,12 @@ async function load(isOld) {
 
   const answers = await Promise.allSettled(versions.map((name) => loadVersion(name, folders[name])));
   if (isOld()) return [];
+  if (!isAgain && answers.some((one) => one.reason?.isMissing)) return load(isOld, true);
   byId("choice").hidden = false;
   versionMenu.update(names.map((value) => ({ value, note: "" })), versions);
   const there = answers.filter((one) => one.value).map((one) => one.value);
   problems.push(...answers.filter((one) => one.reason).map((one) => one.reason));
+  problems.push(...there.flatMap((one) => one.problems));
   if (!there.length) {
     hidePlots();
     return problems;
@@ -98,23 +125,26 @@ async function load(isOld) {
 
   if (!measure) {
     hidePlots();
-    showCoverage(byId("coverage"), there.map((version) => ({ version, measure })), []);
+    showCoverage(byId("coverage"), there.map((version) => ({ version, measure })), [], choice);
     const told = there.map((version) => version.name).join(", ");
     return [...problems, new Problem(`Nothing of ${told} is published; below is what was read.`)];
   }
   const rows = await Promise.allSettled(there.map((one) => loadRows(one, measure, choice.by)));
   if (isOld()) return [];
+  // An update may have deleted the folder since the page was opened.
+  if (!isAgain && rows.some((one) => one.reason?.isMissing)) return load(isOld, true);
   problems.push(...rows.filter((one) => one.reason).map((one) => one.reason));
+  problems.push(...rows.flatMap((one) => one.value?.problems ?? []));
   const found = there
     .map((version, place) => ({ version, measure, ...rows[place].value }))
     .filter((one) => one.days);
   updateControls(there, found);
   if (!found.length) {
     hidePlots();
-    showCoverage(byId("coverage"), there.map((version) => ({ version, measure })), []);
+    showCoverage(byId("coverage"), there.map((version) => ({ version, measure })), [], choice);
     return problems;
   }
-  problems.push(...drawAll(found));
+  problems.push(...drawAll(found, choice));
   return problems;
 }
 
@@ -166,91 +196,138 @@ function updateControls(versions, found) {
     ...LEVELS.map((level) => element("option", { value: level }, `by ${level}`)),
   );
   byId("compare").value = choice.compare;
-  byId("reset").disabled =
-    LEVELS.every((level) => !choice.filters[level].length) && !choice.from && !choice.to;
+  setOff(
+    byId("reset"),
+    LEVELS.every((level) => !choice.filters[level].length) && !choice.from && !choice.to,
+  );
   byId("logarithmic").checked = choice.scale === "log";
 }
 
 function hidePlots() {
   shown = null;
+  document.title = TITLE;
   for (const id of ["about", "coverage", "evolution", "distribution"]) byId(id).hidden = true;
+  for (const id of [...plots.keys()]) undraw(id);
 }
 
 /** Draw everything of what was found; returns what is to be told. */
-function drawAll(found) {
-  const { series, number } = seriesOf(found, choice);
-  const { definition } = found[0];
-  const { measure } = choice;
-  document.title = `${measure} · ${choice.versions.join(", ")}`;
+function drawAll(found, choice) {
+  const { compared, others } = ofOneKind(found);
+  const { series, number } = seriesOf(compared, choice);
+  const { definition } = series[0] ?? compared[0];
+  document.title = `${choice.measure} · ${choice.versions.join(", ")}`;
   byId("about").hidden = false;
-  byId("measure-name").textContent = measure;
+  byId("measure-name").textContent = choice.measure;
   byId("description").textContent = definition.description;
-  byId("selection").textContent = selectionText(found, series, number);
-  showCoverage(byId("coverage"), found, series);
+  byId("selection").textContent = selectionText(compared, series, number, choice);
+  showCoverage(byId("coverage"), compared, series, choice);
+  const problems = kindProblems(compared, others, choice);
   // Nothing of these dates may be left of a filter's value.
   const withData = series.filter((one) => one.total.submissions > 0);
-  if (!series.length || !withData.length) {
-    for (const id of ["evolution", "distribution"]) byId(id).hidden = true;
+  if (!withData.length) problems.push(new ChoiceProblem(nothingText(compared, series, choice)));
+  // Then the dates stay, so that a person can choose others.
+  byId("evolution").hidden = !series.length;
+  if (!series.length) {
     shown = null;
-    return [new ChoiceProblem(nothingText(found, series))];
+    byId("distribution").hidden = true;
+    for (const id of [...plots.keys()]) undraw(id);
+    return problems;
   }
-  const statistics = statisticsOf(definition, series);
+  const hasValues = withData.some((one) => one.total.count > 0);
+  const statistics = statisticsOf(series, choice);
   const statistic = statistics.find(({ name }) => name === choice.statistic) ?? statistics[0];
-  shown = { found, series, statistic };
+  shown = { choice, found: compared, series, statistic: hasValues ? statistic : null };
   // A hidden canvas has no size to draw in.
-  for (const id of ["evolution", "distribution"]) byId(id).hidden = false;
-  updateStatistic(statistics, statistic, series, definition);
-  const days = series.flatMap((one) => [...one.days.keys()]).sort();
-  const all = rangeOf(days[0], days.at(-1));
-  const isWindow = choice.from || choice.to;
-  const chosen = days.filter((day) => isWithin(day, choice));
-  if (statistic) {
-    drawEvolution(
-      series,
-      statistic,
-      choice,
-      isWindow ? rangeOf(choice.from || chosen[0], choice.to || chosen.at(-1)) : all,
-    );
+  for (const id of ["evolution-figure", "evolution-exports", "evolution-table", "distribution"]) {
+    byId(id).hidden = !hasValues;
   }
-  drawSubmissions(series, choice, all);
-  drawDistribution(withData, choice);
-  byId("evolution-help").textContent = choice.by === "build"
-    ? "By the date of the build."
-    : "By the date of the submission, up to 60 days after the build.";
-  byId("distribution-help").textContent = distributionHelp(withData);
-  byId("from").value = choice.from ? dashed(choice.from) : dashed(days[0]);
-  byId("to").value = choice.to ? dashed(choice.to) : dashed(days.at(-1));
-  byId("all-dates").disabled = !isWindow;
-  byId("summary").replaceChildren(summaryTable(withData));
-  drawTables();
-  const kinds = new Set(found.map((one) => one.definition.kind));
-  return kinds.size > 1
-    ? [new ChoiceProblem(`${measure} is of different kinds in these versions: ${[...kinds].join(", ")}.`)]
-    : [];
-}
-
-function updateStatistic(statistics, statistic, series, definition) {
-  byId("statistic-field").hidden = series.length === 1 && !definition.isCategorical;
-  byId("logarithmic-field").hidden = definition.isCategorical;
+  byId("statistic-field").hidden = !hasValues || (series.length === 1 && !definition.isCategorical);
+  byId("logarithmic-field").hidden = !hasValues || definition.isCategorical;
   byId("statistic").replaceChildren(
     ...statistics.map(({ name, label }) => element("option", { value: name }, label)),
   );
-  if (statistic) byId("statistic").value = statistic.name;
+  byId("statistic").value = statistic.name;
+  byId("evolution-help").textContent = choice.by === "build"
+    ? "By the date of the build."
+    : "By the date of the submission, up to 60 days after the build.";
+  const days = daysOf(series);
+  dateFields.get("from").update(choice.from || days[0]);
+  dateFields.get("to").update(choice.to || days.at(-1));
+  setOff(byId("all-dates"), !choice.from && !choice.to);
+  drawPlots();
+  byId("summary").replaceChildren();
+  if (hasValues) {
+    byId("summary").append(summaryTable(withData));
+    byId("distribution-help").textContent = distributionHelp(withData);
+  }
+  drawTables();
+  return problems;
 }
 
-function selectionText(found, series, number) {
-  const kinds = [...new Set(found.map((one) => one.definition.kind))].join(", ");
+/** All days of some series, in order. */
+function daysOf(series) {
+  return series.flatMap((one) => [...one.days.keys()]).sort();
+}
+
+/** Draw the plots of what is shown. */
+function drawPlots() {
+  const { choice, series, statistic } = shown;
+  const days = daysOf(series);
+  const notes = notesOf(series, choice);
+  drawSubmissions(series, choice, rangeOf(days[0], days.at(-1)));
+  if (statistic) {
+    const { from, to } = windowOf(choice, days[0], days.at(-1));
+    const left = drawEvolution(series, statistic, choice, rangeOf(from, to));
+    if (left) {
+      notes.push(`${plural(left, "point")} of 0 or less cannot be shown on a logarithmic scale.`);
+    }
+    drawDistribution(series.filter((one) => one.total.submissions > 0), choice);
+  } else {
+    undraw("evolution-plot");
+    undraw("distribution-plot");
+  }
+  byId("evolution-note").textContent = notes.join(" ");
+}
+
+/** What is to be known of the values of some series. */
+function notesOf(series, choice) {
+  const told = [];
+  const submissions = series.reduce((sum, one) => sum + one.total.submissions, 0);
+  const values = series.reduce((sum, one) => sum + one.total.count, 0);
+  if (choice.measure.startsWith("SIMPLE_MEASURES_") && submissions > values) {
+    const below = plural(submissions - values, "submission");
+    told.push(`${below} with a value below 0, which is in no bucket.`);
+  } else if (!values && submissions) {
+    told.push(`No values: ${plural(submissions, "submission")} with empty buckets.`);
+  }
+  return told;
+}
+
+/** That a measure is of another kind in some versions, which are left out. */
+function kindProblems(compared, others, choice) {
+  if (!others.length) return [];
+  const kind = ({ version, definition }) => `${definition.kind} in ${version.name}`;
+  const names = others.map(({ version }) => version.name).join(", ");
+  return [
+    new ChoiceProblem(
+      `${choice.measure} is ${[...compared, ...others].map(kind).join(", ")}; ` +
+        `what is of different kinds cannot be compared: ${names} is left out.`,
+    ),
+  ];
+}
+
+function selectionText(found, series, number, choice) {
   const filters = LEVELS.filter((level) => choice.filters[level].length).map(
     (level) => `${level} ${choice.filters[level].join(" or ")}`,
   );
-  const parts = [kinds, found.map((one) => one.version.name).join(", "), ...filters];
+  const parts = [found[0].definition.kind, found.map((one) => one.version.name).join(", "), ...filters];
   if (series.length < number) {
     parts.push(`the ${series.length} of ${number} with the most submissions are shown`);
   }
   return parts.join(" · ");
 }
 
-function nothingText(found, series) {
+function nothingText(found, series, choice) {
   const kind = choice.by === "build" ? "build" : "submission";
   if (found.every((one) => !Object.keys(one.days).length)) {
     const other = choice.by === "build" ? "submission" : "build";
@@ -265,19 +342,6 @@ function nothingText(found, series) {
     : "Nothing matches these filters together: remove some.";
 }
 
-function distributionHelp(series) {
-  const { left } = drawnBounds(series);
-  const told = [];
-  if (left) told.push(`${plural(left, "empty bucket")} at the ends not drawn.`);
-  if (!haveSameBuckets(series)) {
-    told.push("The series have different buckets: compare what is cumulative.");
-  }
-  if (!series[0].definition.isCategorical) {
-    told.push("Percentiles are estimated within their buckets.");
-  }
-  return told.join(" ");
-}
-
 /** The tables are made when they are opened: of long measures they are large. */
 function drawTables() {
   for (const [id, make] of [
@@ -285,66 +349,9 @@ function drawTables() {
     ["distribution-table", distributionTable],
   ]) {
     const details = byId(id);
-    details.querySelector(".scroll")?.remove();
-    if (details.open && shown) details.append(make());
+    details.querySelector(".made")?.remove();
+    if (details.open && shown?.statistic) details.append(make(shown));
   }
-}
-
-function evolutionTable() {
-  const { series, statistic } = shown;
-  const shares = Object.fromEntries(
-    statisticsOf(series[0].definition, series)
-      .filter((one) => one.isShare)
-      .map((one) => [one.label, (value) => (value === null ? "" : formatShare(value))]),
-  );
-  return rowsTable(
-    `${choice.measure} over time`,
-    evolutionRows(series, choice),
-    series.length === 1,
-    statistic?.isShare ? shares : {},
-  );
-}
-
-function distributionTable() {
-  const { series } = shown;
-  const { definition } = series[0];
-  const rows = distributionRows(series).map((row) => {
-    if (!definition.isCategorical) return row;
-    const { start, end, ...rest } = row;
-    return { value: bucketLabel(definition, definition.bounds.indexOf(start)), ...rest };
-  });
-  const order = rows.map(({ series: label, ...rest }) => ({ ...rest, series: label }));
-  return rowsTable(`${choice.measure}, distribution`, order, series.length === 1, {
-    share: formatShare,
-    cumulative: formatShare,
-  });
-}
-
-/** Give the person what is shown as a file. */
-function exportShown(what, format) {
-  if (!shown) return;
-  const rows =
-    what === "evolution" ? evolutionRows(shown.series, choice) : distributionRows(shown.series);
-  const name = `${choice.measure}-${choice.versions.join("-").replaceAll("/", "-")}-${what}`;
-  if (format === "csv") {
-    save(`${name}.csv`, "text/csv", toCsv(rows));
-    return;
-  }
-  const about = {
-    link: location.href,
-    measure: choice.measure,
-    by: choice.by,
-    from: choice.from || null,
-    to: choice.to || null,
-    filters: choice.filters,
-    definitions: Object.fromEntries(
-      shown.found.map(({ version }) => [version.name, version.definitions[choice.measure]]),
-    ),
-    coverage: Object.fromEntries(
-      shown.found.map(({ version }) => [version.name, version.coverage?.records ?? null]),
-    ),
-  };
-  save(`${name}.json`, "application/json", `${JSON.stringify({ ...about, rows }, null, 1)}\n`);
 }
 
 // What a person does.
@@ -363,20 +370,23 @@ byId("logarithmic").addEventListener("change", (event) => {
   choose({ scale: event.target.checked ? "log" : "" });
 });
 byId("reset").addEventListener("click", () => {
+  if (isOff(byId("reset"))) return;
   choose({ filters: Object.fromEntries(LEVELS.map((level) => [level, []])), from: "", to: "" });
 });
-byId("all-dates").addEventListener("click", () => choose({ from: "", to: "" }));
-for (const end of ["from", "to"]) {
-  byId(end).addEventListener("change", (event) => {
-    const day = event.target.value.replaceAll("-", "");
-    if (parseDay(day) || !day) choose({ [end]: day });
+byId("all-dates").addEventListener("click", () => {
+  if (!isOff(byId("all-dates"))) choose({ from: "", to: "" });
+});
+for (const id of ["evolution-plot", "submissions-plot"]) {
+  chooseByDragging(id, (first, last) => {
+    const days = shown ? daysOf(shown.series) : [];
+    const { from, to } = windowOf({ from: first, to: last }, days[0] ?? "", days.at(-1) ?? "");
+    if (days.length && from <= to) choose({ from, to });
   });
 }
-for (const id of ["evolution-plot", "submissions-plot"]) {
-  chooseByDragging(id, (from, to) => choose({ from, to }));
-}
 for (const button of document.querySelectorAll("[data-export]")) {
-  button.addEventListener("click", () => exportShown(...button.dataset.export.split(".")));
+  button.addEventListener("click", () => {
+    if (shown?.statistic) exportShown(shown, ...button.dataset.export.split("."));
+  });
 }
 for (const id of ["evolution-table", "distribution-table"]) {
   byId(id).addEventListener("toggle", drawTables);
@@ -408,7 +418,7 @@ for (const event of ["popstate", "hashchange"]) {
 /** The plots have taken their colours from the style sheet: draw them anew. */
 function showTheme() {
   byId("theme").textContent = currentTheme() === "dark" ? "Light" : "Dark";
-  if (shown) drawAll(shown.found);
+  if (shown) drawPlots();
 }
 
 showTheme();

@@ -27,14 +27,3 @@ function showProblems(errors, retry) {
     place.append(again);
   }
 }
-
-/** An HTML element with attributes and children; text is never read as HTML. */
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
-  }
-  made.append(...children);
-  return made;
-}

@@ -12,11 +12,18 @@ function isChosen(path, filters, except = "") {
   );
 }
 
+/** Of what was found, in the page's order: what is of the first one's kind, and what is not. */
+function ofOneKind(found) {
+  const ordered = [...found].sort((one, other) => byVersion(one.version.name, other.version.name));
+  const isSame = (one) => one.definition.kind === ordered[0].definition.kind;
+  return { compared: ordered.filter(isSame), others: ordered.filter((one) => !isSame(one)) };
+}
+
 /**
- * The series of a choice, from `found`: [{version, definition, days}].
+ * The series of a choice, from `found`: [{version, definition, days}], all of one kind.
  *
- * Each series: label, definition, `days` (YYYYMMDD to Distribution, in order, of all dates), and
- * `total`, the Distribution of the dates chosen. Returned are those with most submissions, and the
+ * Each series: label, definition, `days` (YYYYMMDD to Distribution, in order, of all dates),
+ * `total`, the Distribution of the dates chosen, and `place`, which says its colour. Returned are those with most submissions, and the
  * number of all.
  */
 function seriesOf(found, choice) {
@@ -58,12 +65,10 @@ function seriesOf(found, choice) {
   series.sort(
     (one, other) => byVersion(one.version, other.version) || byVersion(one.value, other.value),
   );
+  series.forEach((one, place) => {
+    one.place = place;
+  });
   return { series, number: all.length };
-}
-
-/** Whether a day lies in the dates chosen. */
-function isWithin(day, choice) {
-  return (!choice.from || day >= choice.from) && (!choice.to || day <= choice.to);
 }
 
 /** Level, to value, to submissions: with each level's own filter left aside. */
@@ -91,34 +96,28 @@ function submissionsByFilter(found, choice) {
   return counts;
 }
 
-/** Days from the first to the last of these, both included, and how many of them are there. */
-function coverageOfDays(days) {
-  if (!days.length) return { there: 0, all: 0 };
-  const [first, last] = [parseDay(days[0]), parseDay(days[days.length - 1])];
-  return { there: days.length, all: Math.round((last - first) / 86400000) + 1 };
-}
-
 /**
- * What can be shown over time of a measure: [{name, label, of(distribution)}].
+ * What can be shown over time: [{name, label, of(distribution)}].
  *
- * Of categories it is the share of each; of amounts the mean and percentiles.
+ * Of categories it is the share of each that there is, and of the one that was chosen; of amounts
+ * the mean and percentiles.
  */
-function statisticsOf(definition, series) {
-  if (definition.isCategorical) {
-    const sum = (place) =>
-      series.reduce((total, one) => total + (one.total.counts[place] ?? 0), 0);
-    const places = definition.bounds
-      .map((_, place) => place)
-      .filter((place) => sum(place) > 0)
-      .sort((one, other) => sum(other) - sum(one));
+function statisticsOf(series, choice) {
+  const { kind, isCategorical } = series[0].definition;
+  if (isCategorical) {
     // Of yes and no the share of yes says all.
-    if (definition.kind !== "enumerated") places.sort((one) => (one === 1 ? -1 : 1));
-    return places.map((place) => ({
-      name: `share-${place}`,
-      label: `share of ${bucketLabel(definition, place)}`,
-      isShare: true,
-      of: (distribution) => (distribution.count > 0 ? distribution.share(place) : null),
-    }));
+    const first = kind === "enumerated" ? null : "1";
+    return categoriesOf(series)
+      .map(({ key, label }) => ({
+        name: `share-${key}`,
+        label: `share of ${label}`,
+        isShare: true,
+        of: (distribution) => distribution.shareOf(key),
+        isFirst: key === first,
+        count: series.reduce((sum, one) => sum + (one.total.countOf(key) ?? 0), 0),
+      }))
+      .filter((one) => one.count > 0 || one.isFirst || one.name === choice.statistic)
+      .sort((one, other) => other.isFirst - one.isFirst || other.count - one.count);
   }
   return [
     { name: "median", label: "median (estimated)", of: (one) => one.percentile(50) },

@@ -11,6 +11,8 @@ const PUBLISHED = document.querySelector('meta[name="published"]').content;
 const LEVELS = ["reason", "appName", "OS", "osVersion", "arch"];
 const TIMEOUT_MS = 60000;
 const NAME = /^[A-Za-z0-9_.-]+$/;
+/** Whether files may be fetched; of a disk a browser only runs scripts. */
+const isOnDisk = new URL(PUBLISHED, location.href).protocol === "file:";
 
 /** Promises of objects, by name; what failed is asked for again. */
 const loaded = new Map();
@@ -38,7 +40,7 @@ function forgetLoaded() {
 
 /** The JSON of a file. Throws a Problem; `isMissing` of it tells that there is none. */
 async function readJson(name) {
-  const text = await (location.protocol === "file:" ? readTwin(name) : fetchText(name));
+  const text = await (isOnDisk ? readTwin(name) : fetchText(name));
   let value;
   try {
     value = JSON.parse(text);
@@ -97,8 +99,9 @@ async function readTwin(name) {
   }
 }
 
-/** Version to folder. */
-function loadVersions() {
+/** Version to folder. With `isFresh` they are asked for again: something has gone. */
+function loadVersions(isFresh = false) {
+  if (isFresh) loaded.delete("versions.json");
   return loadOnce("versions.json", async () => {
     const versions = await readJson("versions.json");
     for (const [version, folder] of Object.entries(versions)) {
@@ -110,16 +113,20 @@ function loadVersions() {
   });
 }
 
-/** One version: its name, folder, definitions, filter paths by id, and coverage (null if none). */
+/**
+ * One version: its name, folder, definitions, filter paths by id, coverage (null if there is none),
+ * and the `problems` with what can be done without.
+ */
 function loadVersion(name, folder) {
-  return loadOnce(folder, async () => {
+  return loadOnce(`${name} in ${folder}`, async () => {
+    const problems = [];
     const [definitions, tree, coverage] = await Promise.all([
       readJson(`${folder}/histograms.json`),
       readJson(`${folder}/filter-tree.json`),
       readJson(`${folder}/coverage.json`).catch((error) => {
         // A folder that another program has published has none; but a broken one is told.
-        if (error.isMissing) return null;
-        throw error;
+        if (!error.isMissing) problems.push(error);
+        return null;
       }),
     ]);
     const paths = new Map();
@@ -128,7 +135,7 @@ function loadVersion(name, folder) {
     } catch {
       throw new Problem(`${folder}/filter-tree.json is no tree of filters: publish it again.`);
     }
-    return { name, folder, definitions, paths, coverage };
+    return { name, folder, definitions, paths, coverage, problems };
   });
 }
 
@@ -140,12 +147,21 @@ function collectPaths(node, path, paths) {
   }
   for (const [option, child] of Object.entries(node)) {
     if (option !== "name" && option !== "_id") {
-      collectPaths(child, [...path, decodeURIComponent(option)], paths);
+      collectPaths(child, [...path, unescaped(option)], paths);
     }
   }
 }
 
-/** A measure's definition and its rows by date (YYYYMMDD), checked. */
+/** A filter's value; one with a % that is no escape was written by another program, as it is. */
+function unescaped(option) {
+  try {
+    return decodeURIComponent(option);
+  } catch {
+    return option;
+  }
+}
+
+/** A measure's definition and its rows by date (YYYYMMDD), checked; and `problems`, as above. */
 function loadRows(version, measure, by) {
   const name = `${version.folder}/${measure}-by-${by}-date.json`;
   return loadOnce(name, async () => {
@@ -165,11 +181,16 @@ function loadRows(version, measure, by) {
       throw new Problem(`${version.folder}/histograms.json: ${measure}: ${error.message}.`);
     }
     const days = await readJson(name);
+    const strange = Object.keys(days).filter((day) => !parseDay(day));
+    for (const day of strange) delete days[day];
+    const problems = strange.length
+      ? [new Problem(`${name} has rows under ${strange[0]}, which is no date: they are left out.`)]
+      : [];
     const length = definition.bounds.length + AFTER_BUCKETS;
     for (const [day, rows] of Object.entries(days)) {
       const isGood = (row) =>
         Array.isArray(row) && row.length === length && row.every(Number.isFinite);
-      if (!parseDay(day) || !Array.isArray(rows) || !rows.every(isGood)) {
+      if (!Array.isArray(rows) || !rows.every(isGood)) {
         throw new Problem(
           `${name} is broken: under ${day} there is a row that is not of ${length} numbers; ` +
             "publish the folder again.",
@@ -184,26 +205,6 @@ function loadRows(version, measure, by) {
         }
       }
     }
-    return { definition, days };
+    return { definition, days, problems };
   });
-}
-
-/** YYYYMMDD as a Date (midnight here), or null if it is none. */
-function parseDay(text) {
-  const found = /^(\d{4})(\d{2})(\d{2})$/.exec(text);
-  if (!found) return null;
-  const [year, month, day] = found.slice(1).map(Number);
-  const date = new Date(year, month - 1, day);
-  return date.getMonth() === month - 1 ? date : null;
-}
-
-/** A Date as YYYYMMDD. */
-function formatDay(date) {
-  const two = (number) => String(number).padStart(2, "0");
-  return `${date.getFullYear()}${two(date.getMonth() + 1)}${two(date.getDate())}`;
-}
-
-/** YYYYMMDD as people and date fields write it. */
-function dashed(day) {
-  return `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}`;
 }

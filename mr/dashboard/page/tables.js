@@ -1,5 +1,9 @@
-/* The same numbers as tables, as statistics, and as files to take away. */
+/* The same numbers as statistics, as tables, and as rows of files. */
 "use strict";
+
+/** What a table of the page holds at most; files hold all. */
+const MOST_ROWS = 500;
+const MOST_COLUMNS = 40;
 
 /** A table with a caption for those who cannot see where it stands. */
 function table(caption, head, rows) {
@@ -41,7 +45,7 @@ function summaryTable(series) {
   const { definition } = series[0];
   if (definition.kind === "boolean" || definition.kind === "flag") {
     known.push([
-      `share of ${bucketLabel(definition, 1)}`,
+      `share of ${definition.categories[1].label}`,
       (one) => (one.count > 0 ? formatShare(one.share(1)) : ""),
     ]);
   }
@@ -76,8 +80,10 @@ function summaryTable(series) {
 function distributionRows(series) {
   return series.flatMap((one) => {
     const { ends, cumulative } = one.total;
+    const { isCategorical, categories } = one.definition;
     return one.definition.bounds.map((start, place) => ({
       series: one.label,
+      ...(isCategorical ? { value: categories[place].label } : {}),
       start,
       end: ends[place],
       count: one.total.counts[place],
@@ -89,7 +95,7 @@ function distributionRows(series) {
 
 /** Rows of the values over time, each day of each series. */
 function evolutionRows(series, choice) {
-  const statistics = statisticsOf(series[0].definition, series);
+  const statistics = statisticsOf(series, choice);
   return series.flatMap((one) =>
     [...one.days]
       .filter(([day]) => isWithin(day, choice))
@@ -105,36 +111,61 @@ function evolutionRows(series, choice) {
   );
 }
 
-/** Rows of objects as a table; series are named where there are several. */
-function rowsTable(caption, rows, isAlone, formats = {}) {
-  const names = Object.keys(rows[0] ?? {}).filter((name) => !(isAlone && name === "series"));
+/** A table of rows of objects, as far as a page can hold it; series are named where there are more. */
+function rowsTable(caption, rows, isAlone, formats = {}, note = "") {
+  const all = Object.keys(rows[0] ?? {}).filter((name) => !(isAlone && name === "series"));
+  const names = all.slice(0, MOST_COLUMNS);
   const format = (name, value) =>
     typeof value === "string" ? value : (formats[name] ?? formatNumber)(value);
-  return table(
-    caption,
-    names,
-    rows.map((row) => names.map((name) => format(name, row[name]))),
+  const notes = [note];
+  if (rows.length > MOST_ROWS || all.length > MOST_COLUMNS) {
+    const shownRows = Math.min(rows.length, MOST_ROWS);
+    notes.push(
+      `${formatNumber(shownRows)} of ${plural(rows.length, "row")} and ` +
+        `${names.length} of ${plural(all.length, "column")} are shown: the CSV has all.`,
+    );
+  }
+  return element(
+    "div",
+    { class: "made" },
+    element("p", { class: "help" }, notes.filter(Boolean).join(" ")),
+    table(
+      caption,
+      names,
+      rows.slice(0, MOST_ROWS).map((row) => names.map((name) => format(name, row[name]))),
+    ),
   );
 }
 
-/** Rows as CSV, by RFC 4180. */
-function toCsv(rows) {
-  const names = Object.keys(rows[0] ?? {});
-  const cell = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
-    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [names, ...rows.map((row) => names.map((name) => row[name]))]
-    .map((cells) => `${cells.map(cell).join(",")}\r\n`)
-    .join("");
+/** The values over time as a table. */
+function evolutionTable({ choice, series }) {
+  const share = (value) => (value === null ? "" : formatShare(value));
+  const shares = series[0].definition.isCategorical
+    ? Object.fromEntries(statisticsOf(series, choice).map(({ label }) => [label, share]))
+    : {};
+  const rows = evolutionRows(series, choice);
+  return rowsTable(`${choice.measure} over time`, rows, series.length === 1, shares);
 }
 
-/** Give the person a file. */
-function save(name, type, text) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  const link = element("a", { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10000);
+/** The distribution as a table, without the buckets that are empty in all series. */
+function distributionTable({ choice, series }) {
+  const { isCategorical } = series[0].definition;
+  const nameOf = (row) => (isCategorical ? row.value : row.start);
+  const all = distributionRows(series);
+  const filled = new Set(all.filter((row) => row.count > 0).map(nameOf));
+  const empty = new Set(all.map(nameOf)).size - filled.size;
+  const rows = all
+    .filter((row) => filled.has(nameOf(row)))
+    .map(({ series: label, value, start, end, ...rest }) => ({
+      ...(isCategorical ? { value } : { start, end }),
+      ...rest,
+      series: label,
+    }));
+  return rowsTable(
+    `${choice.measure}, distribution`,
+    rows,
+    series.length === 1,
+    { share: formatShare, cumulative: formatShare },
+    empty ? `${plural(empty, "empty bucket")} left out.` : "",
+  );
 }
