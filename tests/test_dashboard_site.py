@@ -5,11 +5,14 @@ import gzip
 import http.client
 import json
 import re
+import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +26,7 @@ from mr.dashboard.page import page_files
 from mr.dashboard.serving import make_server
 from mr.dashboard.site import write_linked_site, write_site
 from mr.directory import DirectoryStore
-from mr.errors import StoreUnavailable, UsageError
+from mr.errors import StoreError, StoreUnavailable, UsageError
 
 
 @pytest.fixture
@@ -165,11 +168,109 @@ def test_a_link_stands_in_the_page(publish, tmp_path):
     """It is escaped; nothing is copied."""
     site = tmp_path / "site"
 
-    write_linked_site('https://there/?a="b"', DirectoryStore(site))
+    write_linked_site('https://there/"a"', DirectoryStore(site))
 
     assert files(site) == {*page_files(), "site.json"}
     index = (site / "index.html").read_text()
-    assert '<meta name="published" content="https://there/?a=&quot;b&quot;/">' in index
+    assert '<meta name="published" content="https://there/&quot;a&quot;/">' in index
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("s3://bucket/published/", "a page reads http:// and https:// URLs"),
+        ("javascript:alert(1)", "a page reads http:// and https:// URLs"),
+        ("file:///published/", "a page reads http:// and https:// URLs"),
+        ("https:///published/", "a page reads http:// and https:// URLs"),
+        ("", "a page reads http:// and https:// URLs"),
+        ("https://there/?key=1", "it has no query and no fragment"),
+        ("../published/#a", "it has no query and no fragment"),
+        ("https://[there/", "this is no URL"),
+    ],
+)
+def test_a_link_that_no_page_can_read_is_refused(tmp_path, url, told):
+    """Before anything is written."""
+    with pytest.raises(UsageError, match=re.escape(told)):
+        write_linked_site(url, DirectoryStore(tmp_path / "site"))
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_folder_that_is_not_whole_is_told(command, publish, tmp_path):
+    """No site is written of a live folder without its definitions."""
+    published = publish()
+    folder = versions(published)["nightly/31"]
+    (published / folder / "histograms.json").unlink()
+
+    done = command("dashboard", published, "-o", tmp_path / "site")
+
+    assert done.code == 2
+    assert f"{folder} has no histograms.json: run this again if an update has just" in done.err
+    assert "Wrote" not in done.err
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_folder_that_an_update_deletes_meanwhile_is_told(publish, tmp_path, monkeypatch):
+    """With what to do; done again it is whole."""
+    published, site = publish(), tmp_path / "site"
+    put = sites._put
+
+    def gone(*arguments):
+        shutil.rmtree(published / folder, ignore_errors=True)
+        return put(*arguments)
+
+    folder = versions(published)["nightly/31"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sites, "_COPIES", 1)
+        patch.setattr(sites, "_put", gone)
+        with pytest.raises(StoreError, match=r"was deleted while it was copied.*run this again"):
+            write(published, site)
+
+
+def test_after_a_kill_the_folders_of_open_pages_are_kept(publish, tmp_path, monkeypatch):
+    """Those that the site's versions.json names, even if site.json was not yet written anew."""
+    published, site = publish(), tmp_path / "site"
+    write(published, site)
+    first = versions(published)["nightly/31"]
+    publish()
+    second = versions(published)["nightly/31"]
+    write_own, written = sites._write_site, []
+
+    def killed(*arguments):
+        written.append(arguments)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        write_own(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sites, "_write_site", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(published, site)
+    assert versions(site / "published") == {"nightly/31": second}
+    publish()
+
+    write(published, site)
+
+    kept = {name.split("/")[1] for name in files(site) if name.count("/") == 2}
+    assert kept == {second, versions(published)["nightly/31"]}
+    assert first not in kept
+
+
+def test_what_is_missing_or_cut_in_a_site_is_written_anew(publish, tmp_path):
+    """A file whose twin stands, one of another size, a twin; and nothing else."""
+    published, site = publish(), tmp_path / "site"
+    write(published, site)
+    folder = site / "published" / versions(published)["nightly/31"]
+    whole = {path: path.read_bytes() for path in folder.iterdir()}
+    (folder / "TIMES-by-build-date.json").unlink()
+    (folder / "coverage.json").write_text("{")
+    (folder / "filter-tree.json.js").unlink()
+    # As it is after a copy from a bucket.
+    packed = published / folder.name / "histograms.json"
+    packed.write_bytes(gzip.compress(packed.read_bytes()))
+
+    assert write(published, site).files == 4  # and versions.json
+
+    assert {path: path.read_bytes() for path in folder.iterdir()} == whole
 
 
 def test_what_is_missing_is_told(command, publish, tmp_path, monkeypatch):
@@ -251,6 +352,81 @@ def test_the_server_gives_the_page_and_the_published_files(publish):
         # As a bucket has it.
         (published / name).write_bytes(gzip.compress(expected))
         assert get(there, f"/published/{name}")[2] == expected
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_packed"),
+    [
+        ("gzip", True),
+        ("br, gzip;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("br, gzip; q=0.000", False),
+        ("*;q=0", False),
+        ("identity", False),
+    ],
+)
+def test_the_server_packs_for_those_who_take_it(publish, accepted, is_packed):
+    """As the header says, with its weights."""
+    with connection(publish()) as there:
+        _, headers, body = get(there, "/page.js", **{"Accept-Encoding": accepted})
+    assert ("Content-Encoding" in headers) == is_packed
+    assert (gzip.decompress(body) if is_packed else body) == page_files()["page.js"]
+
+
+def test_a_damaged_body_is_told(publish):
+    """By a sentence, whether the client takes packed bodies or not."""
+    published = publish()
+    name = f"{versions(published)['nightly/31']}/histograms.json"
+    path = published / name
+    path.write_bytes(gzip.compress(path.read_bytes() * 9)[:-20])
+    with connection(published) as there:
+        for accepted in ("gzip", "identity"):
+            status, headers, body = get(
+                there, f"/published/{name}", **{"Accept-Encoding": accepted}
+            )
+            assert (status, headers["Content-Type"]) == (502, "text/plain")
+            assert body.startswith(b"its gzip is damaged (")
+
+
+def test_a_client_that_goes_away_is_nothing_to_tell(publish, capfd):
+    """No traceback; the next one is answered."""
+    published = publish()
+    (published / versions(published)["nightly/31"] / "large.json").write_bytes(b" " * 30_000_000)
+    with connection(published) as there:
+        path = f"/published/{versions(published)['nightly/31']}/large.json"
+        with socket.create_connection(("127.0.0.1", there.port)) as gone:
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+            assert gone.recv(1000).startswith(b"HTTP/1.1 200")
+        assert get(there, "/published/versions.json")[0] == 200
+        time.sleep(0.2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_server_listens_to_ipv6(publish):
+    """Where the machine has it."""
+    try:
+        server = make_server(DirectoryStore(publish()), "::1", 0)
+    except UsageError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    there = http.client.HTTPConnection("::1", server.server_port, timeout=20)
+    try:
+        assert get(there, "/published/versions.json")[0] == 200
+    finally:
+        there.close()
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_host_that_is_not_there_is_told(command, publish):
+    """That of another machine, and a name of none: with what to do."""
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        done = command("serve", publish(), "--host", host, "--port", "0")
+        assert done.code == 2
+        assert f"cannot serve on {host}" in done.err
+        assert "name another --host." in done.err
 
 
 @pytest.mark.parametrize(

@@ -18,5 +18,6 @@ def command(published: str, host: str, port: int) -> None:
     from mr.stores import open_store
 
     with make_server(open_store(published), host, port) as server, suppress(KeyboardInterrupt):
-        click.echo(f"http://{host}:{server.server_port}/ shows {published}; Ctrl-C ends it.")
+        name = f"[{host}]" if ":" in host else host
+        click.echo(f"http://{name}:{server.server_port}/ shows {published}; Ctrl-C ends it.")
         server.serve_forever()

@@ -1,13 +1,18 @@
 """The page and what is published, by a small server for the people of this machine."""
 
+import errno
 import gzip
 import mimetypes
+import socket
+import sys
+import zlib
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 from mr.dashboard.page import INDEX, page_files
-from mr.errors import BadName, MrError, ObjectMissing, UsageError
+from mr.errors import BadName, FormatError, MrError, ObjectMissing, UsageError
+from mr.histograms.bodies import GZIP
 from mr.histograms.folders import VERSIONS, read_versions
 from mr.histograms.placing import is_name
 from mr.store import Store
@@ -22,7 +27,7 @@ _KINDS = mimetypes.MimeTypes()
 def make_server(published: Store, host: str, port: int) -> ThreadingHTTPServer:
     """A server that is bound and waits to be started: it reads, and only what the page asks for.
 
-    Raises UsageError when nothing is published, or the port cannot be had.
+    Raises UsageError when nothing is published, or the host or port cannot be had.
     """
     _, tag = read_versions(published)
     if tag is None:
@@ -32,13 +37,33 @@ def make_server(published: Store, host: str, port: int) -> ThreadingHTTPServer:
     class Handler(_Handler):
         store, page = published, files
 
+    class Server(_Server):
+        address_family = _family_of(host)
+
     try:
-        return ThreadingHTTPServer((host, port), Handler)
+        return Server((host, port), Handler)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
+        option = "--host" if getattr(error, "errno", None) == errno.EADDRNOTAVAIL else "--port"
         raise UsageError(
-            f"cannot serve on {host}:{port} ({reason}): name another --port."
+            f"cannot serve on {host}:{port} ({reason}): name another {option}."
         ) from None
+
+
+def _family_of(host: str) -> socket.AddressFamily:
+    """Whether a host is one of IPv4 or IPv6. Raises UsageError for one that is not there."""
+    try:
+        return socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM)[0][0]
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot serve on {host} ({reason}): name another --host.") from None
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away in the middle of an answer is nothing to be told."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -72,7 +97,13 @@ class _Handler(BaseHTTPRequestHandler):
         is_read = name == VERSIONS or (len(parts) == 2 and name.endswith(".json"))
         if not is_read or not all(map(is_name, parts)):
             raise ObjectMissing(name)
-        return self.store.read(name)
+        data = self.store.read(name)
+        if data.startswith(GZIP):
+            try:
+                gzip.decompress(data)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise FormatError(f"its gzip is damaged ({error}): publish it again.") from None
+        return data
 
     def _answer(self, name: str, data: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:
         self.send_response(status)
@@ -82,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header(
             "Content-Security-Policy", "default-src 'self'; img-src data:; frame-ancestors 'none'"
         )
-        is_packed = data.startswith(b"\x1f\x8b")
+        is_packed = data.startswith(GZIP)
         if not is_packed and len(data) >= _LEAST_PACKED_BYTES and self._takes_gzip():
             data, is_packed = gzip.compress(data, _PACKING_LEVEL, mtime=0), True
         if is_packed and self._takes_gzip():
@@ -95,7 +126,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def _takes_gzip(self) -> bool:
-        return "gzip" in self.headers.get("Accept-Encoding", "")
+        weights = {}
+        for part in self.headers.get("Accept-Encoding", "").lower().split(","):
+            coding, _, weight = part.replace(" ", "").partition(";q=")
+            weights[coding] = not weight or weight.strip("0.") != ""
+        return weights.get("gzip", weights.get("*", False))
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: whoever looks at the page sees what went wrong."""

@@ -10,6 +10,8 @@
 const PUBLISHED = document.querySelector('meta[name="published"]').content;
 const LEVELS = ["reason", "appName", "OS", "osVersion", "arch"];
 const TIMEOUT_MS = 60000;
+/** Characters of a server's own words that are shown. */
+const MOST_SAID = 300;
 const NAME = /^[A-Za-z0-9_.-]+$/;
 /** Whether files may be fetched; of a disk a browser only runs scripts. */
 const isOnDisk = new URL(PUBLISHED, location.href).protocol === "file:";
@@ -76,7 +78,12 @@ async function fetchText(name) {
   }
   // A bucket that may not be listed says 403 for what is not there.
   if (response.status === 404 || response.status === 403) throw missing(name);
-  throw new Problem(`${name} could not be fetched: the server said ${response.status}.`);
+  // Ours says in a sentence what it is.
+  const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
+  const said = isText ? (await response.text().catch(() => "")).trim().slice(0, MOST_SAID) : "";
+  throw new Problem(
+    `${name} could not be fetched: the server said ${response.status}${said ? `, ${said}` : "."}`,
+  );
 }
 
 async function readTwin(name) {
