@@ -144,6 +144,9 @@ def browser(browser_session: Browser) -> Browser:
     driver.set_window_size(1280, 900)
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+    driver.execute_cdp_cmd(
+        "Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "local_storage"}
+    )
     driver.get("about:blank")
     browser_session.errors()
     for path in browser_session.downloads.iterdir():

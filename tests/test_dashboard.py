@@ -516,9 +516,21 @@ def test_people_of_all_kinds_can_use_it(browser, url, axe, theme, width):
     browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     browser.run(axe)
 
+    def violations() -> list:
+        return [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]]
+
     found = browser.run("return axe.run()")
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    assert violations() == []
     assert len(found["passes"]) > 30
+    # The list of measures: with some, of which one is not published, and with none.
+    for text, least in (("crash", 1), ("no such measure", 1)):
+        browser.run(
+            "document.getElementById('measure').focus(); measureSearch.open(given[0])", text
+        )
+        assert browser.run("return measureSearch.list.children.length") >= least
+        found = browser.run("return axe.run()")
+        assert violations() == []
+
     assert browser.run(
         "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     )

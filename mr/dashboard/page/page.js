@@ -246,7 +246,7 @@ function drawAll(found, choice) {
   byId("statistic").replaceChildren(
     ...statistics.map(({ name, label }) => element("option", { value: name }, label)),
   );
-  byId("statistic").value = statistic.name;
+  if (statistic) byId("statistic").value = statistic.name;
   byId("evolution-help").textContent = choice.by === "build"
     ? "By the date of the build."
     : "By the date of the submission, up to 60 days after the build.";
