@@ -20,6 +20,8 @@ MEASURES = ("scan_MS", "startup_MS", "shutdown_MS")
 class AddonPerformance(Analysis):
     """Counts records by add-on, measure and bucket."""
 
+    columns = ("addon", "measure", "bucket", "records", "total_ms")
+
     def setup(self):
         """Have the buckets' lower bounds at hand."""
         self._bounds = SIMPLE.bounds().tolist()

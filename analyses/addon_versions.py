@@ -12,6 +12,8 @@ from mr import Analysis
 class AddonVersions(Analysis):
     """Counts records by add-on and version."""
 
+    columns = ("addon", "version", "application", "channel", "records")
+
     def map(self, record):
         """One for each add-on of a record: id:version, percent-encoded, with commas between."""
         found = record.find("info", "addons")

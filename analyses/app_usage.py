@@ -1,13 +1,10 @@
 """Use and startup of each document, as a table: `-o usage.csv`.
 
-Output: a header, and for each document, as it was first submitted, its id, its dimensions, the
-operating system with version and architecture, the uptime in minutes, and when startup reached
-which point, in milliseconds. What a document does not tell is empty. `--set
-measures=uptime,js.setProto` chooses other simple measures.
+Output: for each document, as it was first submitted, its id, its dimensions, the operating system
+with version and architecture, the uptime in minutes, and when startup reached which point, in
+milliseconds. What a document does not tell is empty. `--set measures=uptime,js.setProto` chooses
+other simple measures.
 """
-
-import csv
-import io
 
 from mr.analyses._measures import is_measure
 
@@ -29,9 +26,17 @@ class AppUsage(Analysis):
         "firstLoadURI,sessionRestoreInitialized,sessionRestored,delayedStartupFinished"
     )
 
+    @property
+    def columns(self):
+        """With the measures that were chosen."""
+        return ["id", *DIMENSIONS, *INFO, *self._chosen()]
+
+    def _chosen(self):
+        return [name.strip() for name in self.measures.split(",")]
+
     def setup(self):
         """Take the measures' names apart, once."""
-        self._measures = [name.strip() for name in self.measures.split(",")]
+        self._measures = self._chosen()
 
     def map(self, record):
         """The row of one submission."""
@@ -53,11 +58,5 @@ class AppUsage(Analysis):
     def combine(self, key, values):
         """Keep the first submission."""
         yield key, min(values, key=lambda row: (row[0], repr(row)))
-
-    def setup_reduce(self, output):
-        """Name the columns."""
-        line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(["id", *DIMENSIONS, *INFO, *self._measures])
-        output.writeline(line.getvalue())
 
     reduce = combine

@@ -14,6 +14,19 @@ from mr import Analysis
 class ChromeHangs(Analysis):
     """Yields the stacks of records, in the order of the input."""
 
+    columns = (
+        "document",
+        "kind",
+        "place",
+        "application",
+        "channel",
+        "version",
+        "build",
+        "submitted",
+        "seconds",
+        "stack",
+    )
+
     def map(self, record):
         """One row for each stack of a record."""
         where = record.dimensions

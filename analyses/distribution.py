@@ -18,6 +18,11 @@ class Distribution(Analysis):
     #: Where it stands in a record: names with dots between them.
     field = "info.OS"
 
+    @property
+    def columns(self):
+        """Named for the field."""
+        return self.field, "records"
+
     def setup(self):
         """Take the field's name apart, once."""
         self._names = self.field.split(".")

@@ -10,6 +10,7 @@ from mr import Analysis
 class Duplicates(Analysis):
     """Counts submissions of each document."""
 
+    columns = ("document", "submissions", "first", "last")
     #: How often a document must have been submitted to be in the result.
     min_count = 2
 

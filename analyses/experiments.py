@@ -13,6 +13,8 @@ ENTRIES = {"EXPERIMENT_ACTIVATION": "activation", "EXPERIMENT_TERMINATION": "ter
 class Experiments(Analysis):
     """Counts records by experiment and what became of it."""
 
+    columns = ("channel", "experiment", "what", "detail", "records")
+
     def map(self, record):
         """One for each thing that a record tells; a record that tells it twice counts once."""
         channel = record.dimensions.appUpdateChannel

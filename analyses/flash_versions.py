@@ -12,6 +12,8 @@ from mr import Analysis
 class FlashVersions(Analysis):
     """Counts records by version of Flash."""
 
+    columns = ("application", "version", "channel", "OS", "OS_version", "Flash_version", "records")
+
     def map(self, record):
         """One for each record of these applications that names its system."""
         where = record.dimensions

@@ -15,6 +15,7 @@ from mr import Analysis, exact_partial, exact_sum
 class HangStacks(Analysis):
     """Counts stacks by their innermost frames."""
 
+    columns = ("application", "build", "kind", "stack", "times", "records", "seconds")
     #: How often a stack must have come to be in the result.
     min_count = 2
     #: How many frames tell one stack from another.

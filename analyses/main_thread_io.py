@@ -17,6 +17,7 @@ PHASES = ("startup", "execution", "shutdown")
 class MainThreadIO(Analysis):
     """Takes medians over the reports on files."""
 
+    columns = ("application", "phase", "file", "records", "median_ms", "median_operations")
     #: How many records must report a file to have it in the result.
     min_count = 101
 

@@ -9,6 +9,8 @@ from mr import Analysis
 class OSDistribution(Analysis):
     """Counts records by operating system."""
 
+    columns = ("OS", "records")
+
     def map(self, record):
         """One for each record that names its system."""
         system = record.find("info", "OS")

@@ -11,6 +11,8 @@ from mr.histograms.placing import date_of
 class PingLatency(Analysis):
     """Counts records by age of the build, without looking into them."""
 
+    columns = ("application", "channel", "days", "records")
+
     def map_block(self, block):
         """All of a block's records are alike in this."""
         where = block.dimensions

@@ -13,10 +13,18 @@ class RecordCount(Analysis):
     #: Names of dimensions, with commas between them; "" for all.
     by = ""
 
+    @property
+    def columns(self):
+        """Named for the dimensions, if some are chosen."""
+        return [*self._chosen(), "records"] if self.by else ()
+
+    def _chosen(self):
+        return [name.strip() for name in self.by.split(",")]
+
     def map_block(self, block):
         """All of a block's records are alike in this."""
-        names = self.by.split(",") if self.by else block.dimensions.fields
-        place = tuple(block.dimensions[name.strip()] for name in names)
+        names = self._chosen() if self.by else block.dimensions.fields
+        place = tuple(block.dimensions[name] for name in names)
         count = sum(len(chunk) for chunk in block.chunks())
         if count:
             yield place, count

@@ -18,6 +18,7 @@ from mr.masking import masked
 class SlowSQL(Analysis):
     """Adds up the slow statements of records."""
 
+    columns = ("thread", "statement", "invocations", "records", "total_ms", "median_ms")
     #: How often a statement must have been slow to be in the result.
     min_count = 101
     mask_literals = True

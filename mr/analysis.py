@@ -37,6 +37,9 @@ class Analysis:
     then: ClassVar["type[Analysis] | None"] = None
     #: Packages that it needs, as pip takes them ("numpy>=2"): workers that lack them install them.
     requirements: ClassVar[Sequence[str]] = ()
+    #: Names for the columns of the result, those of its keys and then of its values: csv and tsv
+    #: begin with them, parquet and pandas have them. Of the last step; may be a property.
+    columns: ClassVar[Sequence[str]] = ()
 
     #: Rows of the result with a smaller count are left out; the count is their value, or the first
     #: item of one that is a tuple or a list.
@@ -297,6 +300,18 @@ def _parse(text: str, default: Any) -> Any:
     if default is not None and not isinstance(value, type(default)):
         raise ValueError(text)
     return value
+
+
+def column_names(analysis: type[Analysis], values: Mapping[str, Any]) -> list[str]:
+    """The names of the result's columns with these parameters. Raises UsageError for odd ones."""
+    last = steps(analysis)[-1]
+    names = instantiate(last, values).columns
+    is_good = not isinstance(names, str) and all(isinstance(name, str) and name for name in names)
+    if not is_good or len({*names}) < len(names):
+        raise UsageError(
+            f"{last.__name__}.columns must be different names for columns, not {names!r:.200}."
+        )
+    return [*names]
 
 
 def instantiate(analysis: type[Analysis], values: Mapping[str, Any]) -> Analysis:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -23,24 +24,30 @@ PIECE_BYTES = 4 * 1000 * 1000
 
 
 def write_pieces(
-    out: BinaryIO, store: Store, parts: Parts, format: str, folder: Path, workers: int
+    out: BinaryIO,
+    store: Store,
+    parts: Parts,
+    format: str,
+    folder: Path,
+    workers: int,
+    names: Sequence[str] = (),
 ) -> None:
     """Write the parts of a result by up to so many processes, this one among them.
 
-    `folder` is on local disk and takes all pieces but the first meanwhile. Raises as `read_result`
-    and `write_items` do.
+    `names` are those of the columns, see `write_items`. `folder` is on local disk and takes all
+    pieces but the first meanwhile. Raises as `read_result` and `write_items` do.
     """
     first, *others = parts.cut(_useful(parts, format, workers))
 
-    def write(piece: Piece) -> None:
-        write_items(lambda: read_piece(store, piece, folder), format, out)
+    def write(piece: Piece, names: Sequence[str] = ()) -> None:
+        write_items(lambda: read_piece(store, piece, folder), format, out, names)
 
     with ExitStack() as stack:
         writers = [
             stack.enter_context(_Writer(PieceOrder(store.url, piece, format), folder))
             for piece in others
         ]
-        write(first)
+        write(first, names)
         for piece, writer in zip(others, writers, strict=True):
             if writer.has_written():
                 writer.copy_to(out)

@@ -1,7 +1,7 @@
 """The columns of a table of items: the one naming that parquet, pandas and the notebook share."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +40,8 @@ class Columns:
         return (*key, *value, None) if self.has_lines else (*key, *value)
 
 
-def columns_of(items: Iterable[Item]) -> Columns:
-    """Return the columns that fit all the items.
+def columns_of(items: Iterable[Item], names: Sequence[str] = ()) -> Columns:
+    """Return the columns that fit all the items, under these names if there are as many.
 
     Keys that are all tuples of one length become `key_0`, `key_1`, ...; otherwise there is one
     column `key`. Values likewise. Lines of text stand in a column `line`, which is there when
@@ -58,11 +58,13 @@ def columns_of(items: Iterable[Item]) -> Columns:
             value = _unified(value, _kind_of_part(item.value))
     if key is None and not has_lines:
         key = value = "null"
+        if names:
+            key = ("tuple", ("null",) * (len(names) - 1))
     named = [*_named_kinds("key", key), *_named_kinds("value", value)]
     if has_lines:
         named.append(("line", "string"))
     return Columns(
-        names=tuple(name for name, _ in named),
+        names=tuple(names if len(names) == len(named) else (name for name, _ in named)),
         kinds=tuple(kind for _, kind in named),
         split_key=_is_tuple(key),
         split_value=_is_tuple(value),

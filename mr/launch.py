@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from mr import layout, values
 from mr import spec as specs
-from mr.analysis import Analysis, instantiate, is_scattered, parse_parameters, steps
+from mr.analysis import Analysis, column_names, instantiate, is_scattered, parse_parameters, steps
 from mr.aside import Aside
 from mr.bundle import digest_of, header_of, pack_bundle
 from mr.config import Settings, parse_bad_limit, parse_named
@@ -177,6 +177,7 @@ def plan_listing(
         requirements=header.requirements,
         platform=header.platform,
         profile=request.profile,
+        columns=column_names(request.analysis, request.parameters),
         max_usd=request.max_usd,
         max_hours=request.max_hours,
         keep=None if request.keep_state is None else _keep(request, bundle),

@@ -222,7 +222,7 @@ def _run_planned(
         with alive(store, spec.job), scratch_folder(engine.scratch) as folder:
             yield from read_result(store, spec, folder)
 
-    return Result(items, report, spec.output or None)
+    return Result(items, report, spec.output or None, spec.columns)
 
 
 class Result:
@@ -232,12 +232,20 @@ class Result:
     A line of text that a script wrote comes as a string in the place of a pair.
     """
 
-    def __init__(self, items: Items, report: dict[str, Any], output: str | None = None) -> None:
+    def __init__(
+        self,
+        items: Items,
+        report: dict[str, Any],
+        output: str | None = None,
+        columns: Sequence[str] = (),
+    ) -> None:
         self._items = items
         self._length: int | None = None
         self.report = report
         #: Where the analysis published, if it does.
         self.output = output
+        #: Names for its columns, if the analysis has some.
+        self.columns = columns
 
     def __iter__(self) -> Iterator[tuple[Any, Any] | str]:
         for item in self._items():
@@ -282,7 +290,7 @@ class Result:
         """
         pandas = import_pandas()
         items = list(self._items())
-        columns = columns_of(items)
+        columns = columns_of(items, self.columns)
         cells = zip(*map(columns.row, items), strict=True) if items else ([] for _ in columns.names)
         table = {}
         for name, kind, column in zip(columns.names, columns.kinds, cells, strict=True):
@@ -356,7 +364,7 @@ class Result:
         the file cannot be written, and StoreUnavailable when writing fails on the way.
         """
         path = str(path)
-        return write_file(self._items, path, format or format_of(path, "jsonl"))
+        return write_file(self._items, path, format or format_of(path, "jsonl"), self.columns)
 
     def __repr__(self) -> str:
         columns, rows, note = self._shown()
@@ -375,7 +383,7 @@ class Result:
         if len(items) > ROWS_SHOWN:
             items = items[:ROWS_SHOWN]
             note.append(f"(the first {ROWS_SHOWN} rows of more)")
-        columns = columns_of(items)
+        columns = columns_of(items, self.columns)
         with integers_of_any_length():
             rows = [[_short(cell_text(c)) for c in columns.row(item)] for item in items]
         return columns, rows, [*note, *([summary(self.report)] if self.report else [])]

@@ -1,6 +1,6 @@
 """The parquet format: a column for each part of a key and a value, in groups of rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from mr.cells import json_text, unarrayed
@@ -27,10 +27,13 @@ def load_pyarrow() -> Any:
     return pyarrow
 
 
-def write_parquet(items: Items, out: BinaryIO) -> int:
-    """Write the items, asked for twice, to `out`, which stays open; return their number."""
+def write_parquet(items: Items, out: BinaryIO, names: Sequence[str] = ()) -> int:
+    """Write the items, asked for twice, to `out`, which stays open; return their number.
+
+    `names` are those of the columns, see `columns_of`.
+    """
     pyarrow = load_pyarrow()
-    columns = columns_of(items())
+    columns = columns_of(items(), names)
     types = [_arrow_type(pyarrow, kind) for kind in columns.kinds]
     schema = pyarrow.schema(list(zip(columns.names, types, strict=True)))
     count = 0

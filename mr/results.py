@@ -12,7 +12,7 @@ import itertools
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from mr.cells import cell_text, integers_of_any_length, json_line, unarrayed
@@ -33,6 +33,9 @@ FORMATS = {
 
 #: Those in which each item is written for itself, so that pieces can stand one after the other.
 LINE_FORMATS = ("text", "jsonl", "csv", "tsv")
+
+#: Those that have columns, and so names for them.
+TABLES = ("csv", "tsv", "parquet")
 
 #: JSON lines that are written together.
 LINES_AT_A_TIME = 1000
@@ -80,8 +83,8 @@ def check_output(path: str, format: str) -> None:
 # Writing
 
 
-def write_file(items: Items, path: str, format: str) -> int:
-    """Write the items to the file `path` and return their number.
+def write_file(items: Items, path: str, format: str, names: Sequence[str] = ()) -> int:
+    """Write the items to the file `path`, under these names of columns; return their number.
 
     The file appears when it is complete, in place of an older one, or not at all. A device or a
     pipe is written straight through. Raises UsageError when the path cannot be written to, and
@@ -89,7 +92,7 @@ def write_file(items: Items, path: str, format: str) -> int:
     """
     check_output(path, format)
     with whole_file(path) as out:
-        return write_items(items, format, out)
+        return write_items(items, format, out, names)
 
 
 @contextlib.contextmanager
@@ -114,14 +117,16 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
         raise
 
 
-def write_items(items: Items, format: str, out: BinaryIO) -> int:
+def write_items(items: Items, format: str, out: BinaryIO, names: Sequence[str] = ()) -> int:
     """Write the items to `out`, which stays open, and return their number.
+
+    `names` are those of the columns, in formats that have columns.
 
     Raises UsageError when the format is unknown or its library is not installed.
     """
     write = _writer(format)
     with integers_of_any_length():
-        return write(items, out)
+        return write(items, out, names) if format in TABLES else write(items, out)
 
 
 def _write_text(items: Items, out: BinaryIO) -> int:
@@ -182,8 +187,12 @@ def _json_line(item: Item) -> bytes:
     return json_line(item.text if isinstance(item, Line) else (item.key, item.value))
 
 
-def _write_separated(items: Items, out: BinaryIO, *, delimiter: str) -> int:
+def _write_separated(
+    items: Items, out: BinaryIO, names: Sequence[str] = (), *, delimiter: str
+) -> int:
     writer = csv.writer(_UnixLines(out), delimiter=delimiter, lineterminator="\r\n")
+    if names:
+        writer.writerow(names)
     count = 0
     for count, item in enumerate(items(), 1):  # noqa: B007 - counts
         if isinstance(item, Line):

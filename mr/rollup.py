@@ -14,7 +14,7 @@ from typing import Any
 
 from mr import spec as specs
 from mr import values
-from mr.analysis import Analysis, known_parameters
+from mr.analysis import Analysis, column_names, known_parameters
 from mr.bundle import Bundle, header_of, load_bundle
 from mr.compatibility import differences, our_version, this_platform
 from mr.config import Settings
@@ -220,6 +220,7 @@ def _plan(
         keep=keep,
         states=[Source(state.url, state.facts.blocks, state_coverage(state)) for state in states],
         given=values.encode(given) if given else b"",
+        columns=column_names(found[0], {**bundle.parameters, **given}),
     )
     write_job(store, spec, data, _lines(states, split_bytes))
     return spec

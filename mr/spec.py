@@ -110,6 +110,8 @@ class JobSpec:
     states: list[Source] = field(default_factory=list)
     #: Parameters that hold in the place of the bundle's, by `mr.values`; "" for none.
     given: bytes = b""
+    #: Names for the columns of the result; empty for none.
+    columns: list[str] = field(default_factory=list)
 
     @property
     def target(self) -> str:

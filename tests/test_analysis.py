@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mr.analysis import Analysis, instantiate, parameters, parse_parameters, steps
+from mr.analysis import Analysis, column_names, instantiate, parameters, parse_parameters, steps
 from mr.errors import AnalysisError, UsageError
 
 
@@ -345,3 +345,30 @@ def test_the_other_methods_do_nothing_by_default():
     assert analysis.setup() is None
     assert analysis.finish() is None
     assert analysis.partition_key(("a", 1)) == ("a", 1)
+
+
+@pytest.mark.parametrize("columns", ["OS", ("OS", "OS"), ("OS", ""), ("OS", 1)])
+def test_odd_names_of_columns_are_refused(columns):
+    """Before the job: they are different texts, and a text is no list of them."""
+    odd = type("Odd", (Analysis,), {"map": lambda self, record: None, "columns": columns})
+
+    with pytest.raises(UsageError, match=r"Odd\.columns must be different names for columns"):
+        column_names(odd, {})
+
+
+def test_columns_may_depend_on_parameters():
+    """And are those of the last step."""
+
+    class Last(Analysis):
+        field = "OS"
+
+        @property
+        def columns(self):
+            return self.field, "records"
+
+    class First(Analysis):
+        then = Last
+        columns = ("no", "matter", "what")
+
+    assert column_names(First, {"field": "arch"}) == ["arch", "records"]
+    assert "columns" not in parameters(Last)

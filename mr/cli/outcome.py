@@ -262,18 +262,23 @@ def write_result(store: Store, scratch: Path, spec: JobSpec, output: Output, wor
     name = output.format_for(spec)
     with scratch_folder(scratch) as folder:
         if output.prints:
-            write_items(lambda: read_result(store, spec, folder), name, sys.stdout.buffer)
+            out = sys.stdout.buffer
+            write_items(lambda: read_result(store, spec, folder), name, out, spec.columns)
             sys.stdout.buffer.flush()
         elif output.is_folder:
             write_parts(store, spec, open_store(output.place), name, folder, workers)
         elif output.is_url:
             target, key = split_url(output.place)
             with target.create(key) as file:
-                write_pieces(file, store, parts_of(store, spec), name, folder, workers)
+                write_pieces(
+                    file, store, parts_of(store, spec), name, folder, workers, spec.columns
+                )
         else:
             check_output(output.place, name)
             with whole_file(output.place) as file:
-                write_pieces(file, store, parts_of(store, spec), name, folder, workers)
+                write_pieces(
+                    file, store, parts_of(store, spec), name, folder, workers, spec.columns
+                )
 
 
 def write_document(store: Store, spec: JobSpec, output: Output) -> None:
@@ -301,7 +306,7 @@ def write_parts(
     ending = FORMATS[name][0]
     for number, part in enumerate(parts_of(store, spec).alone()):
         with target.create(f"part-{number:05d}{ending}") as out:
-            write_pieces(out, store, part, name, folder, workers)
+            write_pieces(out, store, part, name, folder, workers, spec.columns)
 
 
 def check_folder(folder: Path) -> None:
