@@ -140,6 +140,17 @@ class ValueStream:
         self._begun = True
         return next(self._values)
 
+    def __bool__(self) -> bool:
+        """A key has a value."""
+        return True
+
+    def __len__(self) -> int:
+        """Raises TypeError, with what to do: how many there are shows at the end of the stream."""
+        raise TypeError(
+            "values are a stream, whose length is not known before it is read: count them as they "
+            "come, or make a list of them first."
+        )
+
 
 def _is_spent(iterator: Iterator[Any]) -> bool:
     """Whether the iterator of a list, a tuple or a generator has told its end."""

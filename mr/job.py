@@ -206,6 +206,12 @@ def judge_bad_records(spec: JobSpec, tally: Tally) -> None:
     """Raise TooManyBadRecords when the maps as a whole found too many."""
     stop_early(spec, tally)
     total = tally.records + tally.bad
+    allows_all = spec.max_bad_share is None or spec.max_bad_share >= 1
+    if tally.bad and not tally.records and not allows_all:
+        raise TooManyBadRecords(
+            f"none of {tally.bad} lines is a record, the first: {first_bad(tally)}. Is "
+            f"{' '.join(spec.inputs)} the folder that holds the blocks, or one above it?"
+        )
     if spec.max_bad_share is not None and tally.bad > spec.max_bad_share * total:
         raise TooManyBadRecords(
             f"{tally.bad} of {total} records are bad ({tally.bad / total:.2%}, "

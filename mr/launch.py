@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 
 from mr import layout, values
 from mr import spec as specs
-from mr.analysis import Analysis, column_names, instantiate, is_scattered, parse_parameters, steps
+from mr.analysis import (
+    Analysis,
+    column_names,
+    instantiate,
+    is_scattered,
+    near_misses,
+    parse_parameters,
+    steps,
+)
 from mr.aside import Aside
 from mr.bundle import digest_of, header_of, pack_bundle
 from mr.config import Settings, parse_bad_limit, parse_named
@@ -321,7 +329,8 @@ def check_steps(analysis: type[Analysis]) -> None:
         if number and step.map is Analysis.map:
             raise UsageError(f"{step.__name__} is a later step and has no map.")
         if step.map is Analysis.map and step.map_block is Analysis.map_block:
-            raise UsageError(f"{step.__name__} has neither map nor map_block.")
+            told = [f"{step.__name__} has neither map nor map_block.", *near_misses([step])]
+            raise UsageError(" ".join(told))
         for hook in ("combine", "setup_reduce", "finish_reduce", "publish"):
             if step.reduce is None and getattr(step, hook) is not None:
                 raise UsageError(

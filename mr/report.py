@@ -118,7 +118,8 @@ def summary(report: dict[str, Any]) -> str:
             (blocks["missing"], "block", "missing"),
             (blocks["left_out"], "block", "left out by --limit-blocks"),
             (blocks["set_aside"], "block", "set aside by the analysis (see --report)"),
-            (blocks["filtered"], "block", "listed and left out by the filter"),
+            # Of several filters each may leave out what another one takes.
+            (0 if states else blocks["filtered"], "block", "listed and left out by the filter"),
             (blocks["not_of_the_layout"], "file", "not of the layout ignored"),
         )
         if count

@@ -26,7 +26,7 @@ from mr.decoding import from_json
 from mr.errors import FormatError, ObjectExists, ObjectMissing, UsageError
 from mr.runs import Rows, RunWriter, merge_in_passes, read_run
 from mr.store import Store
-from mr.stores import open_store
+from mr.stores import is_local, open_store
 from mr.tally import Tally
 
 #: The only version of a state that this code writes and reads.
@@ -122,6 +122,10 @@ def is_kept(store: Store) -> bool:
 
 def read_saved(place: str) -> SavedState:
     """The state at a path or URL. Raises UsageError for what is none, or is not whole."""
+    if is_local(place) and Path(place).is_file():
+        raise UsageError(
+            f"{place} is a file, and a state is a folder: name the one that --keep-state was given."
+        )
     store = open_store(place)
     try:
         data = store.read(STATE)

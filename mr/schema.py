@@ -281,6 +281,11 @@ def load_filter(source: str | Path | Mapping[str, Any] | None, schema: Schema) -
     """The filter of a file or a mapping; without one a filter that allows everything."""
     if source is None:
         return parse_filter({}, schema)
+    if isinstance(source, str) and re.search(r"[={]", source) and not Path(source).exists():
+        raise SchemaError(
+            f"{source}: there is no such file, and a filter is one: write JSON into it, such as "
+            '{"appUpdateChannel": "nightly"}.'
+        )
     if isinstance(source, str | Path):
         return parse_filter(read_json(source), schema, str(source))
     return parse_filter(source, schema)

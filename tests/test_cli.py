@@ -613,7 +613,7 @@ def test_folder_of_parts_is_claimed_by_one_job(tmp_path, monkeypatch):
 
     monkeypatch.setattr(folder, "write", claimed_meanwhile)
 
-    with pytest.raises(UsageError, match="holds the result parts of first; name another folder"):
+    with pytest.raises(UsageError, match="holds the result parts of first; name an empty folder"):
         outcome.check_claim(folder, "second")
 
     outcome.check_claim(folder, "first")
@@ -705,7 +705,8 @@ def test_done_job_gives_its_result_again(command, tree, tmp_path):
     assert done.code == again.code == 0, again.err
     assert [line.split()[1] for line in listed] == ["done", "failed"]
     assert "os_distribution over" in listed[0]
-    rows = [line.split(",") for line in (tmp_path / "again.csv").read_text().splitlines()]
+    header, *rows = (line.split(",") for line in (tmp_path / "again.csv").read_text().splitlines())
+    assert header == ["OS", "records"]
     assert [[system, int(count)] for system, count in rows] == done.rows
     assert json.loads((tmp_path / "r.json").read_text())["state"] == "done"
     assert failed.code == still_failed.code == 1
@@ -1003,3 +1004,52 @@ def test_copy_of_folders_and_files(command, tmp_path, source, target, found):
     names = sorted(p.relative_to(tmp_path).as_posix() for p in paths if p.is_file())
     assert [name for name in names if not name.endswith("/lock")] == found
     assert command("copy", "nowhere", target).code == 2
+
+
+def test_input_without_any_record_is_no_folder_of_blocks(command, tmp_path):
+    """What lies as blocks do and holds none is told so, whatever share may be bad."""
+    place = tmp_path / "up" / "blocks" / "a" / "b" / "c" / "d"
+    place.mkdir(parents=True)
+    (place / "20130101.20130102.log").write_text("one\ntwo\n")
+
+    done = command("run", "os_distribution", "up/blocks", "--max-bad-records", "50%")
+    all_allowed = command("run", "os_distribution", "up/blocks", "--max-bad-records", "100%")
+
+    assert done.code == 3
+    assert "none of 2 lines is a record, the first: " in done.err
+    assert "Is up/blocks the folder that holds the blocks, or one above it?" in done.err
+    assert all_allowed.code == 0
+
+
+def test_filter_that_is_no_file_is_told_what_to_write(command, tree):
+    """As people write it who do not know."""
+    for text in ("appUpdateChannel=nightly", '{"appUpdateChannel": "nightly"}'):
+        done = command("run", "os_distribution", tree.path, "--filter", text)
+
+        assert done.code == 2
+        assert "there is no such file, and a filter is one: write JSON into it" in done.err
+
+
+def test_mapper_is_told_to_be_map(command, tree, tmp_path):
+    """A class without a map says which of its methods may have been meant."""
+    source = "class Other(Analysis):\n    def mapper(self, record):\n        pass\n"
+    (tmp_path / "other.py").write_text(f"from mr import Analysis\n{source}")
+
+    done = command("run", "other.py", tree.path)
+
+    assert done.code == 2
+    assert "Other has neither map nor map_block. Other.mapper is never called: did you mean" in (
+        done.err
+    )
+
+
+def test_parts_are_not_written_among_other_things(command, tree, tmp_path):
+    """Such as what is published, or a person's own files."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+
+    done = command("run", "os_distribution", tree.path, "-o", "mine/")
+
+    assert done.code == 2
+    assert "holds other things; name an empty folder for these parts." in done.err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]

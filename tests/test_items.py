@@ -160,3 +160,13 @@ def test_values_are_read_once():
         assert list(stream) == []  # the end was not told yet
         with pytest.raises(AnalysisError, match="read only once"):
             list(stream)
+
+
+def test_the_length_of_a_stream_is_not_known():
+    """Whoever asks for it is told what to do; lists are made of it all the same."""
+    values = ValueStream([1, 2])
+
+    with pytest.raises(TypeError, match="make a list of them first"):
+        len(values)
+    assert values
+    assert list(values) == [1, 2]

@@ -332,15 +332,13 @@ def check_claim(target: Store, job: str | None) -> None:
                 target.write(CLAIM, f"{job}\n".encode(), if_absent=True)
         claimed = target.stat(CLAIM) is not None
         owner = target.read(CLAIM).decode("utf-8", "replace").strip() if claimed else None
-        if owner != job and (claimed or _foreign(target)):
-            raise UsageError(
-                f"{target.url} holds the result parts of {owner or 'something else'}; name another "
-                "folder, or remove that one."
-            )
+        if (claimed and owner != job) or _foreign(target):
+            what = f"the result parts of {owner}" if owner else "other things"
+            raise UsageError(f"{target.url} holds {what}; name an empty folder for these parts.")
     except StoreError as error:
         raise UsageError(f"cannot write to {target.url}: {error}") from None
 
 
 def _foreign(target: Store) -> bool:
-    """Whether there are parts that nobody has claimed."""
-    return target.stat(CLAIM) is None and next(iter(target.list("part-")), None) is not None
+    """Whether something is there, and nobody has claimed the place for parts."""
+    return target.stat(CLAIM) is None and next(iter(target.list()), None) is not None
