@@ -21,6 +21,7 @@ import mr.histograms
 from mr.dashboard.serving import make_server
 from mr.stores import open_store
 
+#: Those of tests/browsers.py: this runs as a script, without the tests.
 ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",

@@ -359,7 +359,10 @@ def test_values_below_zero_are_told(browser, url):
 def test_gaps_are_told_within_the_dates_chosen(browser, url):
     """Also of several versions; what was opened stays open."""
     browser.open(f"{url}{BOTH}&measure=T")
-    assert "nightly/26: data of 3 of 5 days" in browser.text("#coverage .gap:nth-of-type(2)")
+    assert browser.text("#coverage .gap") == (
+        "There is data of 3 of 5 days of nightly/25, 3 of 5 days of nightly/26; dashes lead over "
+        "the others."
+    )
     browser.click("#coverage summary")
     before = browser.run("return document.querySelector('#coverage details').open")
     browser.click("input[name=show][value=count]")

@@ -11,12 +11,12 @@ function showCoverage(place, found, series, choice) {
   );
   const warnings = told.flatMap((one) => one.warnings);
   const lines = told.flatMap((one) => one.lines);
-  const gaps = series.map((one) => gapsOf(one, series.length > 1, choice)).filter(Boolean);
+  const gaps = gapsOf(series, choice);
   const isOpen = place.querySelector("details")?.open ?? lines.length < 4;
   place.hidden = false;
   place.replaceChildren(
     ...warnings.map((text) => element("p", { class: "warning" }, text)),
-    ...gaps.map((text) => element("p", { class: "gap" }, text)),
+    ...(gaps ? [element("p", { class: "gap" }, gaps)] : []),
     element(
       "details",
       { open: isOpen },
@@ -26,11 +26,15 @@ function showCoverage(place, found, series, choice) {
   );
 }
 
-/** How many days of the dates chosen have data; "" if all have. */
-function gapsOf({ label, days }, isNamed, choice) {
-  const { there, all } = coverageOfDays([...days.keys()], choice);
-  if (there >= all) return "";
-  return `${isNamed ? `${label}: ` : ""}data of ${there} of ${plural(all, "day")}; dashes lead over the others.`;
+/** How many days of the dates chosen have data, in a sentence; "" if all have. */
+function gapsOf(series, choice) {
+  const told = series
+    .map((one) => ({ ...coverageOfDays([...one.days.keys()], choice), label: one.label }))
+    .filter(({ there, all }) => there < all)
+    .map(({ there, all, label }) =>
+      `${there} of ${plural(all, "day")}${series.length > 1 ? ` of ${label}` : ""}`,
+    );
+  return told.length ? `There is data of ${told.join(", ")}; dashes lead over the others.` : "";
 }
 
 /** What a version's folder says of itself, each sentence after `of`: {warnings, lines}. */

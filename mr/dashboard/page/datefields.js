@@ -28,9 +28,9 @@ class DateField {
     });
   }
 
-  /** Show a day; what a person is typing stays. */
+  /** Show a day, or "" for none; what a person is typing stays. */
   update(day) {
-    this.shown = dashed(day);
+    this.shown = day && dashed(day);
     if (document.activeElement !== this.input) this.input.value = this.shown;
   }
 

@@ -126,7 +126,9 @@ function drawSubmissions(series, choice, range) {
   options.plugins.tooltip.callbacks = {
     label: (item) => `${series.length > 1 ? `${item.dataset.label}: ` : ""}${formatNumber(item.raw.y)}`,
   };
-  options.scales.x = { ...options.scales.x, stacked: true, offset: false };
+  // Else the library puts the grid of bars between the days.
+  const grid = { ...options.scales.x.grid, offset: false };
+  options.scales.x = { ...options.scales.x, grid, stacked: true, offset: false };
   options.scales.y = timeValues({
     stacked: true,
     beginAtZero: true,

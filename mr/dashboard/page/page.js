@@ -251,8 +251,10 @@ function drawAll(found, choice) {
     ? "By the date of the build."
     : "By the date of the submission, up to 60 days after the build.";
   const days = daysOf(series);
-  dateFields.get("from").update(choice.from || days[0]);
-  dateFields.get("to").update(choice.to || days.at(-1));
+  // An end that was not chosen is that of the data, unless the other lies beyond.
+  const { from, to } = windowOf(choice, days[0], days.at(-1));
+  dateFields.get("from").update(choice.from || (days[0] <= to ? days[0] : ""));
+  dateFields.get("to").update(choice.to || (days.at(-1) >= from ? days.at(-1) : ""));
   setOff(byId("all-dates"), !choice.from && !choice.to);
   drawPlots();
   byId("summary").replaceChildren();
