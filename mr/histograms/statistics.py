@@ -107,7 +107,7 @@ class Histogram:
         return Histogram(
             self.definition,
             counts,
-            *(_plus(getattr(self, name), getattr(other, name)) for name in names),
+            *(_total([getattr(self, name), getattr(other, name)]) for name in names),
             self.submissions + other.submissions,
             _together([self.told, other.told]),
             name=self.name if self.name == other.name else "",
@@ -330,14 +330,19 @@ class Histogram:
         return names, rows[shown], drawn, [*notes, *title, *self.summary()]
 
 
-def _total(numbers: Iterable[int | float]) -> int | float | None:
-    """The sum of those that are not absent; None if all are, or if no float can hold it."""
-    present = [number for number in numbers if number != -1]
-    if not present:
-        return None
-    if all(type(number) is int for number in present):
-        return sum(present)
-    return _finite(lambda: math.fsum(present))
+def _total(numbers: Iterable[int | float | None]) -> int | float | None:
+    """The sum of those that are not None; None if all are, or if no float can hold it."""
+    present = [number for number in numbers if number is not None]
+    total = _sum(present)
+    return total if present and total == total else None
+
+
+def _sum(numbers: Sequence[int | float]) -> int | float:
+    """The exact sum, of floats rounded once; NaN if no float can hold it."""
+    if all(type(number) is int for number in numbers):
+        return sum(numbers)
+    total = _finite(lambda: math.fsum(numbers))
+    return math.nan if total is None else total
 
 
 def _told_by(
@@ -348,8 +353,8 @@ def _told_by(
     low: Any,
     high: Any,
     sent: int,
-) -> tuple[tuple[Any, Any, Any, Any], Told]:
-    """The four sums of a row, -1 for absent, and over how many values each goes."""
+) -> tuple[tuple[Any, ...], Told]:
+    """The four sums of a row, None for absent, and over how many values each goes."""
     squares = _squares(low, high, sent)
     values = sum(counts)
     has_sum = total != -1
@@ -362,14 +367,15 @@ def _told_by(
         Moments(values, total, squares) if has_sum and squares != -1 else nothing,
         Moments(values, log_sum, log_squares) if has_logs and log_squares != -1 else nothing,
     )
-    return (total, log_sum, log_squares, squares), told
+    sums = (total, log_sum, log_squares, squares)
+    return tuple(None if number == -1 else number for number in sums), told
 
 
 def _together(parts: Sequence[Told]) -> Told:
     """What several rows tell together."""
 
     def moments(some: Sequence[Moments]) -> Moments:
-        return Moments(*(_plain_sum([one[place] for one in some]) for place in range(3)))
+        return Moments(*(_sum([one[place] for one in some]) for place in range(3)))
 
     return Told(
         sum(one.sum for one in parts),
@@ -377,13 +383,6 @@ def _together(parts: Sequence[Told]) -> Told:
         moments([one.squares for one in parts]),
         moments([one.log_squares for one in parts]),
     )
-
-
-def _plain_sum(numbers: Sequence[int | float]) -> int | float:
-    if all(type(number) is int for number in numbers):
-        return sum(numbers)
-    total = _finite(lambda: math.fsum(numbers))
-    return math.nan if total is None else total
 
 
 def _deviation(moments: Moments) -> float | None:
@@ -413,12 +412,6 @@ def _squares(low: int | float, high: int | float, submissions: int) -> int | flo
     return (
         low + (high + (least + most) / 2) * _HALF if most > least else low + (high + least) * _HALF
     )
-
-
-def _plus(one: int | float | None, other: int | float | None) -> int | float | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other
 
 
 def _finite(compute: Callable[[], float]) -> float | None:
