@@ -37,19 +37,26 @@ def url(published):
         yield found
 
 
-@pytest.fixture
-def small(tmp_path):
+@pytest.fixture(scope="module")
+def small_source(tmp_path_factory):
     """Few records of known numbers: two days with one between them, and two systems."""
+    folder = tmp_path_factory.mktemp("small")
     for day, system, count in (("01", "WINNT", 1), ("01", "Darwin", 2), ("03", "WINNT", 4)):
         seen = [1, count, 0, count, -1, -1, -1, -1]
         record = payload(system, TIMES=times(1, 0, count), SEEN=seen)
         build = f"201406{day}030201"
-        write_block(tmp_path / "blocks", [record], count, appBuildID=build)
-    definitions = write_definitions(tmp_path)
-    mr.run("histograms", tmp_path / "blocks", output=tmp_path / "published", quiet=True,
-           store=str(tmp_path / "store"),
+        write_block(folder / "blocks", [record], count, appBuildID=build)
+    definitions = write_definitions(folder)
+    mr.run("histograms", folder / "blocks", output=folder / "published", quiet=True,
+           store=str(folder / "store"),
            parameters={"definitions": [str(definitions)]})  # fmt: skip
-    return tmp_path / "published"
+    return folder / "published"
+
+
+@pytest.fixture
+def small(small_source, tmp_path):
+    """A copy of it, for a test to break."""
+    return shutil.copytree(small_source, tmp_path / "published")
 
 
 # Numbers
@@ -330,7 +337,7 @@ def test_gaps_are_told(browser, small):
 
 def test_what_is_damaged_is_told(browser, tmp_path):
     """Bad records and blocks, of which the page shows what could be read."""
-    generate(tmp_path / "blocks", size=2_000_000, seed=4, bad_records=0.1, bad_blocks=0.2)
+    generate(tmp_path / "blocks", size=600_000, seed=4, bad_records=0.1, bad_blocks=0.3)
     mr.run("histograms", tmp_path / "blocks", output=tmp_path / "published", quiet=True,
            max_bad_records="100%", store=str(tmp_path / "store"))  # fmt: skip
     with served(tmp_path / "published") as url:
@@ -528,7 +535,7 @@ def test_people_of_all_kinds_can_use_it(browser, url, axe, theme, width):
             "document.getElementById('measure').focus(); measureSearch.open(given[0])", text
         )
         assert browser.run("return measureSearch.list.children.length") >= least
-        found = browser.run("return axe.run()")
+        found = browser.run("return axe.run('#measure-field')")
         assert violations() == []
 
     assert browser.run(
