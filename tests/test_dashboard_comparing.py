@@ -280,6 +280,9 @@ def test_legends_are_buttons(browser, url):
     )
     assert browser.run(shown) == [True, True, False, False, True, True]
     assert browser.run("return document.activeElement.getAttribute('aria-pressed')") == "false"
+    browser.click("#theme")
+    assert browser.run(shown) == [True, True, False, False, True, True]
+    browser.run("document.querySelectorAll('#evolution-legend button')[2].focus()")
     browser.keys(keys.Keys.SPACE)
     assert all(browser.run(shown))
 
@@ -428,6 +431,28 @@ def test_dates_are_taken_once_they_are_typed(browser, url):
     assert browser.problems() == []
     assert "from=" not in browser.driver.current_url
     assert browser.run("return document.activeElement.id") == "all-dates"
+
+
+def test_a_day_of_the_calendar_is_taken_at_once(browser, url):
+    """It needs no Enter; and dates that leave nothing have no end before their beginning."""
+    browser.open(f"{url}#version=nightly/25&measure=T")
+    pick = (
+        "const field = document.getElementById('from'); field.focus();"
+        "field.dispatchEvent(new PointerEvent('pointerdown')); field.value = given[0];"
+        "for (const type of ['input', 'change']) field.dispatchEvent(new Event(type));"
+    )
+    browser.run(pick, "2014-06-05")
+    browser.settle()
+    assert browser.driver.current_url.endswith("&from=20140605")
+    assert summary(browser)["submissions"] == "1"
+    browser.run(pick, "2014-07-01")
+    browser.settle()
+    fields = "return ['from', 'to'].map((id) => document.getElementById(id).value)"
+    assert browser.run(fields) == ["2014-07-01", ""]
+    browser.run(pick, "")
+    browser.settle()
+    assert browser.problems() == []
+    assert browser.driver.current_url.endswith("measure=T")
 
 
 # Keyboard, screen reader

@@ -42,23 +42,31 @@ function undraw(id) {
 
 /**
  * The legend of a plot, as buttons below it: [{label, hex, places}], each of which shows and hides
- * the datasets in its places.
+ * the datasets in its places. What was hidden stays so when the plot is drawn anew.
  */
 function drawLegend(id, plot, items) {
+  const legend = document.getElementById(id);
+  const chart = plots.get(plot);
+  const hidden = new Set(
+    [...legend.querySelectorAll("[aria-pressed=false]")].map((button) => button.textContent),
+  );
   const buttons = items.map(({ label, hex, places }) => {
     const mark = element("span", { class: "mark" });
     mark.style.background = hex;
-    const button = element("button", { type: "button", "aria-pressed": "true" }, mark, label);
-    button.addEventListener("click", () => {
-      const isShown = button.getAttribute("aria-pressed") !== "true";
-      const chart = plots.get(plot);
+    const button = element("button", { type: "button" }, mark, label);
+    const setShown = (isShown) => {
       for (const place of places) chart.setDatasetVisibility(place, isShown);
-      chart.update();
       button.setAttribute("aria-pressed", String(isShown));
+    };
+    setShown(!hidden.has(label));
+    button.addEventListener("click", () => {
+      setShown(button.getAttribute("aria-pressed") !== "true");
+      chart.update();
     });
     return button;
   });
-  document.getElementById(id).replaceChildren(...buttons);
+  legend.replaceChildren(...buttons);
+  if (hidden.size) chart.update();
 }
 
 /** What all plots have in common. */
