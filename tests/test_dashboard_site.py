@@ -290,8 +290,15 @@ def test_what_is_missing_is_told(command, publish, tmp_path, monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "files", nothing)
-    with pytest.raises(UsageError, match=r"pip install 'mr-telemetry\[dashboard\]'"):
-        page_files()
+    site = DirectoryStore(tmp_path / "site")
+    for attempt in (
+        page_files,
+        lambda: write_linked_site("../p/", site),
+        lambda: write_site(DirectoryStore(publish()), site),
+    ):
+        with pytest.raises(UsageError, match=r"pip install 'mr-telemetry\[dashboard\]'"):
+            attempt()
+    assert files(tmp_path / "site") == set()
 
 
 def test_the_command_writes_a_site(command, publish, tmp_path):

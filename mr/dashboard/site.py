@@ -55,9 +55,10 @@ def write_linked_site(url: str, site: Store) -> None:
     place.
     """
     _check_link(url)
+    page = page_files(url)
     before = _read_site(site)
     _write_site(site, set(before.get("folders", [])), before.get("live", []))
-    for name, data in page_files(url).items():
+    for name, data in page.items():
         site.write(name, data)
 
 
@@ -78,10 +79,11 @@ def write_site(published: Store, site: Store) -> Written:
     kept = _shown_before(site, before)
     folders = sorted({*live, *kept})
     entries = [entry for folder in live for entry in _missing_files(published, site, folder)]
+    page = page_files(f"{PUBLISHED}/")
     # Named before anything is written: what a killed command leaves is known to be ours.
     _write_site(site, {*folders, *before.get("folders", [])}, kept)
     with site.together(), ThreadPoolExecutor(_COPIES) as pool:
-        for name, data in page_files(f"{PUBLISHED}/").items():
+        for name, data in page.items():
             site.write(name, data)
         sizes = list(pool.map(lambda entry: _copy(published, entry.name, site), entries))
     # Those whose folders were copied: what is published may have gone on.
