@@ -168,7 +168,7 @@ def test_results_go_to_s3(cluster_command, tree, aws, tmp_path):
     assert again.code == 2
     assert "holds the result parts of" in again.err
     rows = (tmp_path / "here/out.csv").read_text().splitlines()
-    assert rows == [f"{system},{count}" for system, count in by_system(tree.path)]
+    assert rows == ["OS,records", *(f"{name},{count}" for name, count in by_system(tree.path))]
     parts = sorted((tmp_path / "here/parts").glob("part-*.jsonl"))
     found = [json.loads(line) for part in parts for line in part.read_text().splitlines()]
     assert sorted(found) == by_system(tree.path)

@@ -324,6 +324,7 @@ def test_parameters_in_words_are_the_same_in_every_process():
         "Sooner.most": "4",
         "Later.some": f"frozenset({sorted(map(repr, 'abcdefgh'))})",
         "Later.thing": "<object object>",
+        "Sooner.mask_literals": "False",
     }
 
 

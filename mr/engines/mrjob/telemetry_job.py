@@ -36,7 +36,7 @@ from mr.engines.mrjob.tasks import TaskFailed, Tasks
 from mr.errors import JobFailed, MrError, ObjectChanged, UsageError
 from mr.items import Item, Line
 from mr.mapping import open_planned
-from mr.parents import end_with_parent
+from mr.parents import end_with_parent, is_orphan
 from mr.results import write_items
 from mr.runs import read_run, write_frame
 from mr.spec import JobSpec
@@ -147,7 +147,10 @@ class TelemetryJob(MRJob):
     def run(cls) -> None:
         """Run the job, or one task of it, from the command line; exits as `mr-telemetry` does."""
         if not {"--mapper", "--combiner", "--reducer"}.isdisjoint(sys.argv):
-            end_with_parent()  # a task, which is of no use to anybody without its job
+            # A task is of no use to anybody without its job, which may have ended meanwhile.
+            end_with_parent()
+            if is_orphan():
+                sys.exit("the job has ended.")
         try:
             super().run()
         except (TaskFailed, MrError, OSError) as error:
