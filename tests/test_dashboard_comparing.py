@@ -540,7 +540,7 @@ def test_a_server_says_what_is_broken(browser, tmp_path):
     with served(root) as url:
         browser.open(f"{url}#version=nightly/25&measure=T")
         (problem,) = browser.problems()
-        assert "the server said 502, its gzip is damaged (" in problem
+        assert "the server said 502, its gzip is damaged: " in problem
 
 
 def test_versions_are_themselves(browser, tmp_path):

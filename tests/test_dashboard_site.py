@@ -393,7 +393,7 @@ def test_a_damaged_body_is_told(publish):
                 there, f"/published/{name}", **{"Accept-Encoding": accepted}
             )
             assert (status, headers["Content-Type"]) == (502, "text/plain")
-            assert body.startswith(b"its gzip is damaged (")
+            assert body.startswith(b"its gzip is damaged: ")
 
 
 def test_a_client_that_goes_away_is_nothing_to_tell(publish, capfd):

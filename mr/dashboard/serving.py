@@ -5,14 +5,13 @@ import gzip
 import mimetypes
 import socket
 import sys
-import zlib
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 from mr.dashboard.page import INDEX, page_files
 from mr.errors import BadName, FormatError, MrError, ObjectMissing, UsageError
-from mr.histograms.bodies import GZIP
+from mr.histograms.bodies import read_body
 from mr.histograms.folders import VERSIONS, read_versions
 from mr.histograms.placing import is_name
 from mr.store import Store
@@ -97,13 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
         is_read = name == VERSIONS or (len(parts) == 2 and name.endswith(".json"))
         if not is_read or not all(map(is_name, parts)):
             raise ObjectMissing(name)
-        data = self.store.read(name)
-        if data.startswith(GZIP):
-            try:
-                gzip.decompress(data)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise FormatError(f"its gzip is damaged ({error}): publish it again.") from None
-        return data
+        try:
+            return read_body(self.store, name)
+        except ValueError as error:
+            raise FormatError(f"{error}: publish it again.") from None
 
     def _answer(self, name: str, data: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:
         self.send_response(status)
@@ -113,13 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header(
             "Content-Security-Policy", "default-src 'self'; img-src data:; frame-ancestors 'none'"
         )
-        is_packed = data.startswith(GZIP)
-        if not is_packed and len(data) >= _LEAST_PACKED_BYTES and self._takes_gzip():
-            data, is_packed = gzip.compress(data, _PACKING_LEVEL, mtime=0), True
-        if is_packed and self._takes_gzip():
+        if len(data) >= _LEAST_PACKED_BYTES and self._takes_gzip():
+            data = gzip.compress(data, _PACKING_LEVEL, mtime=0)
             self.send_header("Content-Encoding", "gzip")
-        elif is_packed:
-            data = gzip.decompress(data)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
