@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,9 @@ ELSEWHERE = {
 
 def typed_on(page: str) -> list[str]:
     """The commands of a page that are typed here."""
-    return [line for line in commands_of(ROOT / page) if not line.startswith(tuple(ELSEWHERE))]
+    lines = [line for line in commands_of(ROOT / page) if not line.startswith(tuple(ELSEWHERE))]
+    # Any port in the place of the usual one: tests run beside each other.
+    return [re.sub(r"^mr-telemetry serve", r"\g<0> --port 0", line) for line in lines]
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def place(environment, tmp_path):
     (folder / "demo-data/blocks").symlink_to(folder / "telemetry")
     with terminal(folder, environment) as found:
         found.words["INPUT"] = "telemetry"
+        found.lasting["mr-telemetry serve"] = is_serving
         yield found
 
 
@@ -48,26 +50,16 @@ def publish(place):
     return place
 
 
-def is_served(found: Terminal) -> bool:
-    """Whether the page is there."""
-    try:
-        with urllib.request.urlopen("http://127.0.0.1:8000/", timeout=5) as answer:
-            return b"Telemetry histograms" in answer.read()
-    except OSError:
-        return False
-
-
 def has_settings(found: Terminal) -> bool:
     """Whether a cluster has told its settings."""
     path = found.folder / "cluster.env"
     return path.exists() and "MR_TELEMETRY_QUEUE" in path.read_text()
 
 
-#: A free port in the place of the usual one: tests run beside each other.
-def on_free_port(found: Terminal) -> None:
-    """Let `serve` take any port; whether it works is what it prints."""
-    found.lasting["mr-telemetry serve"] = lambda one: (
-        "shows published" in "".join(path.read_text() for path in one.folder.glob("started-*.log"))
+def is_serving(found: Terminal) -> bool:
+    """Whether `serve` has told where the page is."""
+    return "shows published" in "".join(
+        path.read_text() for path in found.folder.glob("started-*.log")
     )
 
 
@@ -75,10 +67,6 @@ def type_all(found: Terminal, page: str) -> int:
     """Type the commands of a page; returns how many there were."""
     lines = typed_on(page)
     for line in lines:
-        if line.startswith("mr-telemetry serve"):
-            line = line.replace("PUBLISHED", "PUBLISHED --port 0").replace(
-                " published ", " published --port 0 "
-            )
         found.type(line)
     return len(lines)
 
@@ -105,13 +93,12 @@ def test_extras_that_are_to_be_installed_exist():
     assert named <= known
 
 
-def test_the_readme(place, ministack, monkeypatch):
+def test_the_readme(place):
     """From the first analysis to a cluster; the one on AWS with the emulator as AWS."""
     (place.folder / "os_distribution.py").write_text(examples(ROOT / "README.md", "python")[0])
     (place.folder / "nightly.json").write_text('{"appUpdateChannel": "nightly"}')
     (place.folder / "sample").unlink()  # a command makes it
     place.lasting["mr-telemetry local-cluster"] = has_settings
-    on_free_port(place)
     lines = typed_on("README.md")
     first_of_fleet = next(n for n, line in enumerate(lines) if " cluster up " in line)
     last_of_fleet = next(n for n, line in enumerate(lines) if " cluster down " in line)
@@ -125,8 +112,6 @@ def test_the_readme(place, ministack, monkeypatch):
         if "BLOCK" in line:
             block = min((place.folder / "sample").rglob("*.lzma"))
             place.words["BLOCK"] = str(block.relative_to(place.folder))
-        if line.startswith("mr-telemetry serve"):
-            line = line.replace(" published ", " published --port 0 ")
         place.type(line)
 
     assert len(lines) > 20
@@ -171,7 +156,6 @@ def test_input(place, ministack):
 
 def test_published(publish):
     """Publishing, one document, reading back, and the page."""
-    on_free_port(publish)
     publish.words["20140601"] = "20130801"
 
     assert type_all(publish, "docs/published.md") >= 6
@@ -179,13 +163,7 @@ def test_published(publish):
 
 def test_dashboard(publish):
     """Serving, a copy, and a page alone."""
-    on_free_port(publish)
-    lines = typed_on("docs/dashboard.md")
-
-    for line in lines:
-        publish.type(line.replace("PUBLISHED", "PUBLISHED --port 0") if "serve" in line else line)
-
-    assert len(lines) >= 3
+    assert type_all(publish, "docs/dashboard.md") >= 3
     index = (publish.folder / "site/index.html").read_text("utf-8")
     assert 'content="../published/"' in index
 
@@ -237,10 +215,8 @@ def test_mrjob(place):
 def test_cluster(place):
     """All of a cluster on one machine, with another worker, and a debugger without a person."""
     (place.folder / "sample").unlink()
-    place.lasting = {
-        "mr-telemetry local-cluster": has_settings,
-        "mr-telemetry worker": lambda found: True,
-    }
+    place.lasting["mr-telemetry local-cluster"] = has_settings
+    place.lasting["mr-telemetry worker"] = lambda found: True
 
     assert type_all(place, "docs/cluster.md") >= 11
     assert (place.folder / "result.csv").stat().st_size > 0
