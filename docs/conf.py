@@ -12,9 +12,6 @@ extensions = ["myst_nb", "sphinx.ext.autodoc"]
 # The tutorial is saved with its outputs, and a test runs it: the manual shows what is saved.
 nb_execution_mode = "off"
 myst_heading_anchors = 3
-# Pages are read on their own, too: links in them name files.
-myst_all_links_external = False
-suppress_warnings = ["mystnb.unknown_mime_type"]
 
 # Docstrings are plain text: a name between single backticks is code.
 default_role = "code"
@@ -27,7 +24,6 @@ html_theme = "furo"
 html_title = "mr-telemetry"
 html_copy_source = False
 html_show_sphinx = False
-exclude_patterns = ["_build"]
 
 
 def setup(app: object) -> None:
